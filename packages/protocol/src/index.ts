@@ -6,6 +6,7 @@ export type { ErrorCode, ProtocolErrorCode } from './errors.ts';
 export { CloseReason, WsClose, isAuthRejection } from './close-codes.ts';
 export { decodeMessage, encodeMessage, envelope, firstIssue, utf8Bytes } from './envelope.ts';
 export type { Decoded, Envelope } from './envelope.ts';
+export { enrolStatement, helloStatement, identityStatement } from './statements.ts';
 export { FrameFlag, FrameType, decodeFrame, encodeFrame } from './frame.ts';
 export type { Frame } from './frame.ts';
 export {
@@ -28,7 +29,6 @@ export {
   HelloPayload,
   LinkConfig,
   ServerMessage,
-  helloStatement,
 } from './messages/server.ts';
 export { DisconnectMessage, ErrorMessage, Outcome } from './messages/shared.ts';
 export { OPERATIONS, OPERATIONS_WITH_A_ROUTE, effectOf, isOperationName } from './operations/index.ts';

@@ -51,6 +51,12 @@ export const LIMITS = {
   dialTimeoutMs: 10 * SECOND,
   /** No inbound byte for this long, and a connection is dead (PROTOCOL.md §2.3). */
   livenessTimeoutMs: 45 * SECOND,
+  /** How often the control plane looks for silent links. */
+  livenessSweepMs: 1 * SECOND,
+  /** How often `last_heartbeat` is written, for all agents at once. */
+  heartbeatFlushMs: 10 * SECOND,
+  /** Rows one statement touches. */
+  rowsPerStatementMax: 500,
   heartbeatIntervalMs: 20 * SECOND,
   heartbeatIntervalMsMin: 1 * SECOND,
   heartbeatIntervalMsMax: 40 * SECOND,

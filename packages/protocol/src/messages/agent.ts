@@ -14,6 +14,8 @@ export const AuthPayload = z.object({
   capabilities: z.array(z.string().max(64)).max(64),
   journal_id: z.uuid(),
   last_event_seq: Count,
+  /** This process of the agent: two that take turns under one identity are a cloned machine. */
+  instance: z.uuid().optional(),
   name: z.string().max(255).optional(),
   os: z.string().max(128).optional(),
   arch: z.string().max(32).optional(),

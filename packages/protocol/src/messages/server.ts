@@ -44,7 +44,8 @@ export type AuthResponsePayload = z.infer<typeof AuthResponsePayload>;
 /** `command`: its `id` is the command's id. `remaining_ms` is how much of its time limit is left. */
 export const CommandPayload = z.object({
   operation: z.string().max(64),
-  params: z.unknown(),
+  /** Left out when the agent has acknowledged them before: then the message only asks for the outcome. */
+  params: z.unknown().optional(),
   remaining_ms: z.number().int().nonnegative(),
 });
 export type CommandPayload = z.infer<typeof CommandPayload>;
@@ -62,8 +63,3 @@ export const ServerMessage = z.discriminatedUnion('type', [
   DisconnectMessage,
 ]);
 export type ServerMessage = z.infer<typeof ServerMessage>;
-
-/** What the control plane signs in `hello`: it binds server, nonce and this very attempt of the agent. */
-export function helloStatement(serverId: string, nonce: string, sessionId: string): string {
-  return `drawbridge hello v1\n${serverId}\n${nonce}\n${sessionId}`;
-}

@@ -1,0 +1,28 @@
+/** The variable that marks every process of a task, and all they start, wherever they go. */
+export const TASK_ID_VARIABLE = 'DRAWBRIDGE_TASK_ID';
+
+/** What a task's process may know of the agent's environment. Everything else, secrets above all, stays with the agent. */
+const INHERITED = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ', 'TMPDIR', 'TERM'] as const;
+const INHERITED_PREFIX = 'LC_';
+
+/** The agent's own variables are never handed on, whatever a provider's settings list. */
+const OWN_PREFIX = 'DRAWBRIDGE_';
+
+/**
+ * The environment of a task's process: the few variables above and those `names` lists, as the agent has them, and the
+ * mark of the task.
+ */
+export function taskEnvironment(
+  agentEnv: Readonly<Record<string, string | undefined>>,
+  names: readonly string[],
+  taskId: string,
+): Record<string, string> {
+  const listed = new Set<string>([...INHERITED, ...names]);
+  const inherited = Object.entries(agentEnv).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined &&
+      !entry[0].startsWith(OWN_PREFIX) &&
+      (listed.has(entry[0]) || entry[0].startsWith(INHERITED_PREFIX)),
+  );
+  return { ...Object.fromEntries(inherited), [TASK_ID_VARIABLE]: taskId };
+}

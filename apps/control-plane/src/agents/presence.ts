@@ -1,0 +1,90 @@
+import type { Clock } from '@drawbridge/link';
+import type { HeartbeatPayload } from '@drawbridge/protocol';
+import { LIMITS } from '@drawbridge/protocol';
+import type { Bus } from '../bus/bus.ts';
+
+/** One authenticated connection of an agent, as the nouns see it. */
+export interface LiveLink {
+  readonly agentId: string;
+  readonly epoch: number;
+  readonly journalId: string;
+  /** The agent's process; undefined when it does not say. */
+  readonly instance: string | undefined;
+  /** True when the agent brought an old copy of its journal: nothing is delivered until it comes with a new one. */
+  readonly journalOutdated: boolean;
+  /** Commands sent on this link whose `started` has not come yet. */
+  readonly unacknowledged: Set<string>;
+  health: HeartbeatPayload | undefined;
+  send(type: string, payload: unknown, id?: string): void;
+  end(code: number, reason: string): void;
+}
+
+/** What `attach` found out about the connection it replaced. */
+export interface Attached {
+  readonly superseded: LiveLink | undefined;
+  /** The process that was superseded before came back: two machines share one identity. */
+  readonly duplicateIdentity: boolean;
+}
+
+interface Supersession {
+  readonly instance: string;
+  readonly atMs: number;
+}
+
+/** Who is connected now: at most one link for each agent, the newest. */
+export class Presence {
+  readonly #links = new Map<string, LiveLink>();
+  readonly #superseded = new Map<string, Supersession[]>();
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+
+  constructor(bus: Bus, clock: Clock) {
+    this.#bus = bus;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  links(): Iterable<LiveLink> {
+    return this.#links.values();
+  }
+
+  current(agentId: string): LiveLink | undefined {
+    return this.#links.get(agentId);
+  }
+
+  /** What an older link still says changes nothing. */
+  isCurrent(link: LiveLink): boolean {
+    return this.#links.get(link.agentId) === link;
+  }
+
+  /** Makes `link` the agent's only one. A slower handshake that got an older epoch loses: then `undefined` comes back. */
+  attach(link: LiveLink): Attached | undefined {
+    const old = this.#links.get(link.agentId);
+    if (old !== undefined && old.epoch > link.epoch) return undefined;
+    this.#links.set(link.agentId, link);
+    this.#bus.publish(`agent:${link.agentId}`);
+    return { superseded: old, duplicateIdentity: this.#noteSupersession(old, link) };
+  }
+
+  /** Forgets the link, unless a newer one took its place. Returns whether the agent is offline now. */
+  detach(link: LiveLink): boolean {
+    if (!this.isCurrent(link)) return false;
+    this.#links.delete(link.agentId);
+    this.#bus.publish(`agent:${link.agentId}`);
+    return true;
+  }
+
+  #noteSupersession(old: LiveLink | undefined, link: LiveLink): boolean {
+    const sinceMs = this.#clock.now() - LIMITS.supersededWindowMs;
+    const recent = (this.#superseded.get(link.agentId) ?? []).filter((entry) => entry.atMs > sinceMs);
+    if (old?.instance !== undefined && old.instance !== link.instance) {
+      recent.push({ instance: old.instance, atMs: this.#clock.now() });
+    }
+    if (recent.length === 0) this.#superseded.delete(link.agentId);
+    else this.#superseded.set(link.agentId, recent.slice(-LIMITS.supersededTimesMax));
+    return recent.some((entry) => entry.instance === link.instance);
+  }
+}

@@ -1,0 +1,196 @@
+import type { Kysely } from 'kysely';
+import type { Clock } from '@drawbridge/link';
+import { ControlError, LIMITS, OPERATIONS, effectOf } from '@drawbridge/protocol';
+import type { OperationName, Outcome } from '@drawbridge/protocol';
+import type { Logger } from '@drawbridge/runtime';
+import type { LiveLink, Presence } from '../agents/presence.ts';
+import type { Bus } from '../bus/bus.ts';
+import { waitUntil } from '../bus/wait-until.ts';
+import { actorText } from '../operators/actor.ts';
+import type { Actor } from '../operators/actor.ts';
+import { CommandsRepository } from '../store/commands-repository.ts';
+import type { CommandRow, Move } from '../store/commands-repository.ts';
+import type { Schema } from '../store/schema.ts';
+import type { SecretBox } from '../store/secret-box.ts';
+import type { Db } from '../store/store.ts';
+import { timestamp } from '../store/timestamp.ts';
+import { uuidv7 } from '../store/uuid.ts';
+import { UNFINISHED_STATES, isFinal, statesBefore } from './command-state.ts';
+import type { CommandState } from './command-state.ts';
+import { finished } from './finish.ts';
+
+/** What somebody wants an agent to do. */
+export interface NewCommand {
+  readonly agentId: string;
+  readonly operation: OperationName;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly timeoutSeconds: number;
+  /** False: an agent that is offline refuses at once, with `agent_offline`. */
+  readonly queueIfOffline: boolean;
+  readonly ttlSeconds: number;
+  /** False when the agent alone keeps the time, as it does for tasks. */
+  readonly hasDeadline: boolean;
+}
+
+/** Told, inside the transaction, of every change of a command; whatever it writes holds or falls with the change. */
+export type CommandObserver = (db: Db, command: CommandRow, outcome: Outcome | undefined) => Promise<void>;
+
+export interface CommandServiceOptions {
+  readonly db: Kysely<Schema>;
+  readonly presence: Presence;
+  readonly box: SecretBox;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Commands: stored before they are sent, moved only along `command-state.ts`, at most once in effect (PROTOCOL.md §2.4).
+ * Getting them to the agent is `Delivery`'s part; it is woken by `onPending`.
+ */
+export class CommandService {
+  readonly #options: CommandServiceOptions;
+  readonly #observers = new Map<string, CommandObserver>();
+  #onPending: (agentId: string) => void = () => undefined;
+
+  constructor(options: CommandServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Registers the noun that follows the commands of `operation`. */
+  observe(operation: OperationName, observer: CommandObserver): void {
+    this.#observers.set(operation, observer);
+  }
+
+  /** Registers who delivers. */
+  onPending(deliver: (agentId: string) => void): void {
+    this.#onPending = deliver;
+  }
+
+  /**
+   * Stores a command, together with what `alongside` writes, and wakes up its delivery. Throws `agent_offline` when the
+   * agent is away and nothing is queued, `queue_full` when too many wait.
+   */
+  async create(wanted: NewCommand, actor: Actor, alongside?: (db: Db, command: CommandRow) => Promise<void>): Promise<CommandRow> {
+    const { db, presence, box, clock } = this.#options;
+    if (!wanted.queueIfOffline && presence.current(wanted.agentId) === undefined) {
+      throw new ControlError('agent_offline', `agent ${wanted.agentId} is offline`);
+    }
+    const id = uuidv7(clock.now());
+    const params = JSON.stringify(wanted.params);
+    const hasContent = OPERATIONS[wanted.operation].content;
+    const row: CommandRow = {
+      id,
+      agent_id: wanted.agentId,
+      operation: wanted.operation,
+      state: 'queued',
+      params: hasContent ? null : params,
+      content: hasContent ? box.seal(params, { table: 'commands', row: id, column: 'content' }) : null,
+      journal_id: null,
+      queue_if_offline: wanted.queueIfOffline ? 1 : 0,
+      timeout_seconds: wanted.timeoutSeconds,
+      created_by: actorText(actor),
+      created_at: timestamp(clock),
+      expires_at: timestamp(clock, (wanted.queueIfOffline ? wanted.ttlSeconds : wanted.timeoutSeconds) * 1000),
+      deadline_at: wanted.hasDeadline ? timestamp(clock, wanted.timeoutSeconds * 1000) : null,
+      delivered_at: null,
+      started_at: null,
+      ended_at: null,
+      cancel_requested_at: null,
+      result: null,
+      error_code: null,
+      error_message: null,
+    };
+    await db.transaction().execute(async (trx) => {
+      const commands = new CommandsRepository(trx);
+      if ((await commands.countOfAgent(wanted.agentId, UNFINISHED_STATES)) >= LIMITS.commandsPerAgentMax) {
+        throw new ControlError('queue_full', `agent ${wanted.agentId} has ${LIMITS.commandsPerAgentMax} unfinished commands`);
+      }
+      await commands.insert(row);
+      await alongside?.(trx, row);
+    });
+    this.#onPending(wanted.agentId);
+    return row;
+  }
+
+  async get(id: string): Promise<CommandRow> {
+    const row = await new CommandsRepository(this.#options.db).find(id);
+    if (row === undefined) throw new ControlError('command_not_found', `no command ${id}`);
+    return row;
+  }
+
+  /** The command once it has its outcome, or as it stands when `signal` aborts. */
+  async wait(id: string, signal: AbortSignal): Promise<CommandRow> {
+    try {
+      return await waitUntil(
+        this.#options,
+        `command:${id}`,
+        async () => {
+          const row = await this.get(id);
+          return isFinal(row.state) ? row : undefined;
+        },
+        signal,
+      );
+    } catch (error) {
+      if (signal.aborted) return this.get(id);
+      throw error;
+    }
+  }
+
+  /** Cancels at once what the agent has never seen; otherwise asks the agent, whose outcome decides. */
+  async cancel(id: string): Promise<CommandRow> {
+    const { db, clock } = this.#options;
+    const now = timestamp(clock);
+    const atOnce = await this.move({ id, from: ['queued'], set: finished({ status: 'cancelled' }, now) }, { status: 'cancelled' });
+    if (atOnce !== undefined) return atOnce;
+    const asked = await new CommandsRepository(db).requestCancel(id, UNFINISHED_STATES, now);
+    if (asked === undefined) return this.get(id);
+    this.#options.presence.current(asked.agent_id)?.send('cancel', { command_id: id });
+    return asked;
+  }
+
+  /** The agent has journalled the command and acts: its content is not needed here any more. */
+  async started(link: LiveLink, id: string): Promise<void> {
+    const set = { state: 'running', started_at: timestamp(this.#options.clock), content: null } as const;
+    await this.move({ id, from: ['delivered'], set, fence: link }, undefined);
+  }
+
+  /** Stores an outcome for good. One that comes late, or twice, changes nothing; the first one stands. */
+  async ended(link: LiveLink, id: string, outcome: Outcome): Promise<void> {
+    const set = finished(outcome, timestamp(this.#options.clock));
+    const row = await this.move({ id, from: statesBefore(set.state), set, fence: link }, outcome);
+    if (row === undefined) this.#options.log.debug({ commandId: id, agentId: link.agentId }, 'outcome came late');
+  }
+
+  /** Ends a command from this side: expired, given up, or lost with its agent. */
+  async end(id: string, from: readonly CommandState[], outcome: Outcome | 'expired'): Promise<CommandRow | undefined> {
+    const now = timestamp(this.#options.clock);
+    if (outcome !== 'expired') return this.move({ id, from, set: finished(outcome, now) }, outcome);
+    const set = { state: 'expired', ended_at: now, content: null, deadline_at: null } as const;
+    return this.move({ id, from, set }, undefined);
+  }
+
+  /** Moves a command and tells its observer, in one transaction; undefined when it was not in one of those states. */
+  async move(move: Move, outcome: Outcome | undefined): Promise<CommandRow | undefined> {
+    const row = await this.#options.db.transaction().execute(async (trx) => {
+      const moved = await new CommandsRepository(trx).move(move);
+      if (moved !== undefined) await this.#observers.get(moved.operation)?.(trx, moved, outcome);
+      return moved;
+    });
+    if (row !== undefined) this.#options.bus.publish(`command:${row.id}`);
+    return row;
+  }
+
+  /** The parameters to send, or undefined when the agent has acknowledged them and only its outcome is asked for. */
+  paramsOf(row: CommandRow): unknown {
+    if (row.params !== null) return JSON.parse(row.params);
+    if (row.content === null) return undefined;
+    const plain = this.#options.box.open(row.content, { table: 'commands', row: row.id, column: 'content' });
+    return JSON.parse(Buffer.from(plain).toString('utf8'));
+  }
+}
+
+/** True when running it a second time would do no harm. */
+export function mayRunAgain(row: CommandRow): boolean {
+  return effectOf(row.operation) !== 'once';
+}

@@ -1,0 +1,39 @@
+import { Gauge, Registry } from 'prom-client';
+import type { Presence } from './agents/presence.ts';
+import type { SystemTunnels } from './tunnels/system-tunnels.ts';
+
+/** What the control plane counts. Numbers are read when they are asked for; nothing is kept up to date in between. */
+export function makeMetrics(presence: Presence, tunnels: SystemTunnels): Registry {
+  const registry = new Registry();
+  const sumOfHealth = (pick: (link: { health: { listeners?: number | undefined; queue?: { dropped: number } | undefined } | undefined }) => number) => {
+    let sum = 0;
+    for (const link of presence.links()) sum += pick(link);
+    return sum;
+  };
+  const gauges: readonly [string, string, () => number][] = [
+    ['drawbridge_agents_connected', 'Agents with a live link.', () => presence.size],
+    ['drawbridge_system_tunnels', 'Open system tunnels.', () => tunnels.size],
+    [
+      'drawbridge_agent_listeners',
+      'TCP and UDP ports that connected agents listen on, by their own self-check: always 0.',
+      () => sumOfHealth((link) => link.health?.listeners ?? 0),
+    ],
+    [
+      'drawbridge_agent_telemetry_dropped',
+      'Health samples that connected agents dropped while they were offline.',
+      () => sumOfHealth((link) => link.health?.queue?.dropped ?? 0),
+    ],
+    ['process_resident_memory_bytes', 'Resident memory of the control plane.', () => process.memoryUsage.rss()],
+  ];
+  for (const [name, help, read] of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+  return registry;
+}

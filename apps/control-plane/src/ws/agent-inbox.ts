@@ -1,0 +1,85 @@
+import type { Kysely } from 'kysely';
+import type { Clock } from '@drawbridge/link';
+import type { EventPayload, HeartbeatPayload, Outcome } from '@drawbridge/protocol';
+import { TaskStateEvent } from '@drawbridge/protocol';
+import type { Logger } from '@drawbridge/runtime';
+import type { LiveLink, Presence } from '../agents/presence.ts';
+import type { CommandService } from '../commands/command-service.ts';
+import type { Delivery } from '../commands/delivery.ts';
+import { JournalsRepository } from '../store/journals-repository.ts';
+import type { Schema } from '../store/schema.ts';
+import { timestamp } from '../store/timestamp.ts';
+import { uuidv7 } from '../store/uuid.ts';
+import type { TaskService } from '../tasks/task-service.ts';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export interface AgentInboxOptions {
+  readonly db: Kysely<Schema>;
+  readonly presence: Presence;
+  readonly commands: CommandService;
+  readonly delivery: Delivery;
+  readonly tasks: TaskService;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What agents say, handed to the noun it concerns: stored first, acknowledged then. */
+export class AgentInbox {
+  readonly #options: AgentInboxOptions;
+
+  constructor(options: AgentInboxOptions) {
+    this.#options = options;
+  }
+
+  isCurrent(link: LiveLink): boolean {
+    return this.#options.presence.isCurrent(link);
+  }
+
+  async started(link: LiveLink, commandId: string): Promise<void> {
+    await this.#options.commands.started(link, commandId);
+    this.#acknowledged(link, commandId);
+  }
+
+  async ended(link: LiveLink, commandId: string, outcome: Outcome): Promise<void> {
+    if (UUID.test(commandId)) await this.#options.commands.ended(link, commandId, outcome);
+    link.send('ack', { command_id: commandId });
+    this.#acknowledged(link, commandId);
+  }
+
+  async event(link: LiveLink, event: EventPayload): Promise<void> {
+    const { db, clock, tasks } = this.#options;
+    const now = timestamp(clock);
+    const stored = {
+      id: uuidv7(clock.now()),
+      agentId: link.agentId,
+      journalId: link.journalId,
+      seq: event.seq,
+      kind: event.kind,
+      data: JSON.stringify(event.data),
+    };
+    await db.transaction().execute(async (trx) => {
+      const isNew = await new JournalsRepository(trx).append(stored, now);
+      if (isNew && event.kind === 'task.state') await tasks.reported(trx, link.agentId, event.data);
+    });
+    const task = TaskStateEvent.safeParse(event.data);
+    if (task.success) tasks.changed(task.data.task_id);
+    link.send('ack', { event_seq: event.seq });
+  }
+
+  telemetry(link: LiveLink, samples: readonly { sample: HeartbeatPayload }[]): void {
+    link.health = samples.at(-1)?.sample ?? link.health;
+  }
+
+  error(link: LiveLink, error: { code: string; message: string; ref?: string | undefined }): void {
+    this.#options.log.warn({ agentId: link.agentId, code: error.code, ref: error.ref }, 'agent refused a message');
+  }
+
+  disconnect(link: LiveLink, reason: string): void {
+    this.#options.log.info({ agentId: link.agentId, reason: reason.slice(0, 200) }, 'agent says goodbye');
+  }
+
+  #acknowledged(link: LiveLink, commandId: string): void {
+    if (link.unacknowledged.delete(commandId)) this.#options.delivery.wake(link.agentId);
+  }
+}

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { endOfDial, endOfSocket } from './link-end.ts';
+
+it.each([
+  [1000, '', false, 'transient'],
+  [1006, '', true, 'transient'],
+  [1008, 'auth timeout', true, 'auth'],
+  [1002, '', true, 'auth'],
+  [1002, 'protocol error', false, 'transient'],
+  [1008, '', false, 'transient'],
+  [1000, '401 token expired', false, 'auth'],
+  [1011, 'you are Forbidden here', false, 'auth'],
+  [4001, 'superseded', false, 'superseded'],
+  [4003, 'revoked', false, 'auth'],
+  [1013, 'restarting', false, 'draining'],
+])('a socket closed with %i %j (before auth: %s) is %s', (code, reason, beforeAuth, kind) => {
+  expect(endOfSocket({ code, reason }, beforeAuth).kind).toBe(kind);
+});
+
+it.each([
+  [{ httpStatus: 401 }, 'auth'],
+  [{ httpStatus: 403, retryAfterMs: 5 }, 'auth'],
+  [{ httpStatus: 503, retryAfterMs: 7_000 }, 'retry_after'],
+  [{ httpStatus: 503 }, 'transient'],
+  [{ httpStatus: '401' }, 'transient'],
+  [{}, 'transient'],
+])('a dial that failed with %j is %s', (fields, kind) => {
+  const error = Object.assign(new Error('no'), fields);
+  expect(endOfDial(error)).toMatchObject({ kind, reason: 'no', error });
+});
+
+it.each([['text'], [undefined], [null]])('a dial may reject with %j', (error) => {
+  expect(endOfDial(error)).toEqual({ kind: 'transient', reason: String(error), error });
+});

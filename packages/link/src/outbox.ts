@@ -1,0 +1,85 @@
+import { FrameFlag, FrameType, LIMITS } from '@drawbridge/protocol';
+import type { Frame } from '@drawbridge/protocol';
+import type { SendCredit } from './credit.ts';
+
+/** A frame to be, of a channel yet to be named; the payload of DATA may be of any length, and is cut as it leaves. */
+export type Unsent = Omit<Frame, 'channelId'>;
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** The sending half of a channel: what waits for a turn and for credit, in order, and who waits for room. */
+export class Outbox {
+  readonly #channelId: number;
+  readonly #credit: SendCredit;
+  #unsent: Unsent[] = [];
+  #unsentBytes = 0;
+  #waiters = new Set<Waiter>();
+
+  constructor(channelId: number, credit: SendCredit) {
+    this.#channelId = channelId;
+    this.#credit = credit;
+  }
+
+  push(unsent: Unsent): void {
+    this.#unsent.push(unsent);
+    this.#unsentBytes += unsent.payload.byteLength;
+  }
+
+  /** The next frame that order and credit allow. */
+  next(): Frame | undefined {
+    const [first] = this.#unsent;
+    if (first === undefined) return undefined;
+    const frame = first.type === FrameType.Data ? this.#cut(first) : this.#whole(first);
+    if (frame !== undefined) this.#sent(frame.payload.byteLength);
+    return frame;
+  }
+
+  /** Resolves when little enough waits for the peer; rejects when the outbox is cleared or `signal` aborts. */
+  async room(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#unsentBytes <= LIMITS.channelOutboxBytesMax) return;
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const waiter: Waiter = { resolve: () => resolve(undefined), reject };
+    const onAbort = () => reject(signal?.reason);
+    this.#waiters.add(waiter);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      await promise;
+    } finally {
+      this.#waiters.delete(waiter);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Drops what waits, and tells those who wait for room why. */
+  clear(error: Error): void {
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    for (const waiter of this.#waiters) waiter.reject(error);
+  }
+
+  #whole(first: Unsent): Frame {
+    this.#unsent.shift();
+    return { ...first, channelId: this.#channelId };
+  }
+
+  /** As much of DATA as one frame and the credit take; an empty one needs no credit. */
+  #cut(first: Unsent): Frame | undefined {
+    const { type, flags, payload } = first;
+    if (payload.byteLength === 0) return this.#whole(first);
+    const bytes = this.#credit.use(Math.min(payload.byteLength, LIMITS.framePayloadBytesMax));
+    if (bytes === 0) return undefined;
+    if (bytes === payload.byteLength) return this.#whole(first);
+    this.#unsent[0] = { type, flags, payload: payload.subarray(bytes) };
+    return { type, flags: flags & ~FrameFlag.Fin, channelId: this.#channelId, payload: payload.subarray(0, bytes) };
+  }
+
+  #sent(bytes: number): void {
+    this.#unsentBytes -= bytes;
+    if (this.#unsentBytes > LIMITS.channelOutboxBytesMax) return;
+    for (const waiter of this.#waiters) waiter.resolve();
+  }
+}

@@ -1,0 +1,16 @@
+// The texts that are signed with Ed25519. Each names what it is for, so that no signature can be used for another.
+
+/** What the control plane signs in `hello`: it binds server, nonce and this very attempt of the agent. */
+export function helloStatement(serverId: string, nonce: string, sessionId: string): string {
+  return `drawbridge hello v1\n${serverId}\n${nonce}\n${sessionId}`;
+}
+
+/** What the control plane signs before an enrolling machine shows it the join token. */
+export function identityStatement(serverId: string, nonce: string): string {
+  return `drawbridge identity v1\n${serverId}\n${nonce}`;
+}
+
+/** What an enrolling machine signs: it holds the private half of the key it brings. */
+export function enrolStatement(joinTokenId: string, publicKey: string): string {
+  return `drawbridge enrol v1\n${joinTokenId}\n${publicKey}`;
+}
