@@ -33,3 +33,10 @@ declare function clearTimeout(handle: unknown): void;
 declare function queueMicrotask(callback: () => void): void;
 
 declare const performance: { now(): number };
+
+declare class URL {
+  constructor(url: string, base?: string);
+  readonly href: string;
+}
+
+declare const crypto: { randomUUID(): string };

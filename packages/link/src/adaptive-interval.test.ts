@@ -44,3 +44,23 @@ it('goes lower when that was not enough, down to the floor and no further', () =
   expect(interval.intervalMs).toBe(LIMITS.heartbeatIntervalMsMin);
   expect(decide(interval, 1_000, 1_000, 1_000)).toEqual([undefined, undefined, undefined]);
 });
+
+it('wants new evidence after each change', () => {
+  const interval = new AdaptiveInterval(20_000);
+  expect(decide(interval, 8_000, 8_000, 8_000, 5_000, 5_000, 5_000)).toEqual([
+    undefined,
+    undefined,
+    4_800,
+    undefined,
+    undefined,
+    3_000,
+  ]);
+});
+
+it('starts over when it is given another interval', () => {
+  const interval = new AdaptiveInterval(20_000);
+  decide(interval, 15_000, 15_000);
+  interval.reset(30_000);
+  expect(decide(interval, 15_000)).toEqual([undefined]);
+  expect(interval.intervalMs).toBe(30_000);
+});

@@ -150,7 +150,6 @@ export class ChannelEnd implements Channel, FrameSource {
   lose(end: ClosePayload): void {
     if (this.#state.is === 'ended') return;
     this.#state = { is: 'ended', end };
-    this.#egress.remove(this);
     this.#outbox.clear(closeError(this.id, end));
     this.#options.onEnded();
     this.#inbox.close();

@@ -200,6 +200,17 @@ it('puts small chunks of a chatty peer together while nobody reads', async () =>
   expect(await far.read()).toEqual({ kind: 'fin' });
 });
 
+it('never puts chunks of different streams together', async () => {
+  await using pair = tunnelPair();
+  const { near, far } = await pair.open();
+  for (const stderr of [false, true, true, false]) void near.send(Uint8Array.of(1), { stderr });
+  near.close({ code: CloseReason.Ok, reason: '' });
+  await far.ended;
+  const lengths: string[] = [];
+  for await (const item of far) if (item.kind === 'data') lengths.push(`${item.stderr} ${item.bytes.byteLength}`);
+  expect(lengths).toEqual(['false 1', 'true 2', 'false 1']);
+});
+
 it('refuses to send after its end, and a CONTROL that is too long', async () => {
   await using pair = tunnelPair();
   const { near } = await pair.open();

@@ -47,11 +47,6 @@ export class Egress {
     this.flush();
   }
 
-  /** `source` has nothing to say any more. */
-  remove(source: FrameSource): void {
-    this.#turns.delete(source);
-  }
-
   /** Sends before everything that waits. For HEARTBEAT, WINDOW_UPDATE and a CLOSE with a code other than 0 (PROTOCOL.md §3.4). */
   overtake(frame: Frame): void {
     this.#push(this.#urgent, frame);

@@ -40,7 +40,7 @@ it('says that the socket was closed instead, then and later', async () => {
   const pair = socketPair();
   const { message, rest } = firstMessage(pair.b);
   pair.cut();
-  await expect(message).rejects.toMatchObject({ code: 'tunnel_unavailable' });
+  await expect(message).rejects.toMatchObject({ name: 'ClosedEarlyError', end: { code: 1006 } });
   const { heard, listener } = record();
   rest.listen(listener);
   expect(heard).toEqual([1006]);

@@ -1,9 +1,19 @@
-import { ControlError } from '@drawbridge/protocol';
 import type { MessageSocket, SocketEnd, SocketListener } from './socket.ts';
+
+/** A socket closed before it brought a single message. */
+export class ClosedEarlyError extends Error {
+  override readonly name = 'ClosedEarlyError';
+  readonly end: SocketEnd;
+
+  constructor(end: SocketEnd) {
+    super(`closed with ${end.code}${end.reason === '' ? '' : ` (${end.reason})`} before the first message`);
+    this.end = end;
+  }
+}
 
 /** A socket split in two: the first message it brings, and the same socket for whoever listens to the rest. */
 export interface FirstMessage {
-  /** Rejects with ControlError `tunnel_unavailable` when the socket closes before any message. */
+  /** Rejects with ClosedEarlyError when the socket closes before any message. */
   readonly message: Promise<string | Uint8Array>;
   readonly rest: MessageSocket;
 }
@@ -28,7 +38,7 @@ export function firstMessage(socket: MessageSocket): FirstMessage {
     drained: () => listener?.drained?.(),
     closed(how) {
       end = how;
-      reject(new ControlError('tunnel_unavailable', `closed with ${how.code} before the first message`));
+      reject(new ClosedEarlyError(how));
       listener?.closed(how);
     },
   });

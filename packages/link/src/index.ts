@@ -7,7 +7,7 @@ export type { ChannelRequest } from './channels.ts';
 export { sleepOn, systemClock, withTimeout } from './clock.ts';
 export type { Clock, Timer } from './clock.ts';
 export { processWindows, WindowBudget } from './credit.ts';
-export { firstMessage } from './first-message.ts';
+export { ClosedEarlyError, firstMessage } from './first-message.ts';
 export type { FirstMessage } from './first-message.ts';
 export { Heartbeat } from './heartbeat.ts';
 export type { HeartbeatOptions } from './heartbeat.ts';

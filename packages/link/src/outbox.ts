@@ -1,8 +1,8 @@
-import { FrameFlag, FrameType, LIMITS } from '@drawbridge/protocol';
+import { FrameType, LIMITS } from '@drawbridge/protocol';
 import type { Frame } from '@drawbridge/protocol';
 import type { SendCredit } from './credit.ts';
 
-/** A frame to be, of a channel yet to be named; the payload of DATA may be of any length, and is cut as it leaves. */
+/** A frame to be, of a channel yet to be named. DATA may be of any length, and is cut as it leaves; with FIN it is empty. */
 export type Unsent = Omit<Frame, 'channelId'>;
 
 interface Waiter {
@@ -68,13 +68,13 @@ export class Outbox {
 
   /** As much of DATA as one frame and the credit take; an empty one needs no credit. */
   #cut(first: Unsent): Frame | undefined {
-    const { type, flags, payload } = first;
+    const { payload } = first;
     if (payload.byteLength === 0) return this.#whole(first);
     const bytes = this.#credit.use(Math.min(payload.byteLength, LIMITS.framePayloadBytesMax));
     if (bytes === 0) return undefined;
     if (bytes === payload.byteLength) return this.#whole(first);
-    this.#unsent[0] = { type, flags, payload: payload.subarray(bytes) };
-    return { type, flags: flags & ~FrameFlag.Fin, channelId: this.#channelId, payload: payload.subarray(0, bytes) };
+    this.#unsent[0] = { ...first, payload: payload.subarray(bytes) };
+    return { ...first, channelId: this.#channelId, payload: payload.subarray(0, bytes) };
   }
 
   #sent(bytes: number): void {

@@ -135,8 +135,9 @@ it('stops while it waits, leaving no timer', async () => {
 });
 
 it('stops while it is linked, and disposes of the link', async () => {
-  const { stop, counts } = run([lasts(1_000)]);
+  const { stop, counts, told } = run([lasts(1_000)]);
   await settle();
   expect(await stop()).toEqual(new Error('stopped'));
+  expect(told).toEqual([]);
   expect(counts).toEqual({ dialed: 1, disposed: 1 });
 });

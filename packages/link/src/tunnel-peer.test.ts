@@ -12,7 +12,7 @@ import type { Frame } from '@drawbridge/protocol';
 import { expect, it } from 'vitest';
 import { FakeClock, settle } from '../../testkit/src/fake-clock.ts';
 import { socketPair } from '../../testkit/src/socket-pair.ts';
-import type { ChannelOffer } from './channel.ts';
+import type { Channel, ChannelOffer } from './channel.ts';
 import { WindowBudget } from './credit.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -34,7 +34,7 @@ function bare(accept?: (offer: ChannelOffer) => void) {
     socket: pair.b,
     opens: 'even',
     clock,
-    budget: new WindowBudget(),
+    budget: new WindowBudget(2 * LIMITS.windowBytesOfProcessMax),
     ...(accept && { accept }),
   });
   return {
@@ -127,11 +127,10 @@ it('answers no CLOSE with a CLOSE, and drops frames of a channel that was closed
   await using peer = bare((offer) => offer.accept().close({ code: CloseReason.Forbidden, reason: '' }));
   await peer.say(FrameType.Close, 9, encodeJson(ok));
   await peer.open(11);
-  const before = peer.answers().length;
   await peer.say(FrameType.Data, 11, bytes(1));
   await peer.say(FrameType.Data, 9, bytes(1));
   await peer.say(FrameType.Close, 11, encodeJson(ok));
-  expect(peer.answers().slice(before)).toEqual([]);
+  expect(peer.answers()).toEqual(['ChannelAck 11', 'Close 11 10']);
 });
 
 it.each([
@@ -159,13 +158,43 @@ it('ends a channel with CLOSE 3 when DATA follows FIN', async () => {
   expect(peer.answers().at(-1)).toBe('Close 1 3');
 });
 
-it('ends a channel with CLOSE 11 when its CONTROLs pile up unread', async () => {
-  await using peer = bare((offer) => void offer.accept());
+const controls = (count: number, text = '') =>
+  Array.from({ length: count }, () => [FrameType.Control, encodeJson({ text }), 0] as const);
+const bytesOfBothStreams = (count: number) =>
+  Array.from(
+    { length: count },
+    (_, index) => [FrameType.Data, bytes(1), index % 2 === 0 ? FrameFlag.Stderr : 0] as const,
+  );
+
+it.each([
+  ['too many CONTROLs', controls(LIMITS.channelControlsUnreadMax), controls(1)],
+  ['too many bytes of CONTROLs', controls(4, 'x'.repeat(16_000)), controls(1, 'x'.repeat(16_000))],
+  ['too many items', bytesOfBothStreams(LIMITS.channelItemsUnreadMax), bytesOfBothStreams(1)],
+])('ends a channel with CLOSE 11 when %s are unread, and not before', async (_what, enough, more) => {
+  let channel: Channel | undefined;
+  await using peer = bare((offer) => (channel = offer.accept()));
   await peer.open(1);
-  for (let sent = 0; sent <= LIMITS.channelControlsUnreadMax; sent += 1)
-    void peer.say(FrameType.Control, 1, encodeJson({}));
+  for (const [type, payload, flags] of enough) void peer.say(type, 1, payload, flags);
   await settle();
-  expect(peer.answers()).toEqual(['ChannelAck 1', 'Close 1 11']);
+  expect(peer.answers()).not.toContain('Close 1 11');
+  // What is read makes room again.
+  for (const [type, payload, flags] of more) {
+    await channel?.read();
+    await peer.say(type, 1, payload, flags);
+    expect(peer.answers()).not.toContain('Close 1 11');
+    await peer.say(type, 1, payload, flags ^ (type === FrameType.Data ? FrameFlag.Stderr : 0));
+  }
+  expect(peer.answers().at(-1)).toBe('Close 1 11');
+});
+
+it('returns no credit after FIN: nothing more is to come', async () => {
+  let channel: Channel | undefined;
+  await using peer = bare((offer) => (channel = offer.accept()));
+  await peer.open(1);
+  const quarter = new Uint8Array(LIMITS.framePayloadBytesMax);
+  for (const flags of [0, 0, 0, FrameFlag.Fin]) await peer.say(FrameType.Data, 1, quarter, flags);
+  for (let items = 0; items < 4; items += 1) await channel?.read();
+  expect(peer.answers().filter((answer) => answer.startsWith('Window'))).toEqual([]);
 });
 
 it('ends a channel with CLOSE 3 when it speaks before its CHANNEL_ACK', async () => {
@@ -206,4 +235,13 @@ it('ends the tunnel when a peer asks and asks and reads nothing', async () => {
   expect(tunnel.channels).toBe(0);
   pair.cut();
   expect(await tunnel.ended).toMatchObject({ by: 'here', code: CloseReason.ResourceLimit });
+});
+
+it('hears nothing more once it has said goodbye', async () => {
+  const offers: ChannelOffer[] = [];
+  await using peer = bare((offer) => offers.push(offer));
+  peer.tunnel.close(CloseReason.Ok, 'bye');
+  await peer.open(1);
+  expect(offers).toEqual([]);
+  expect(peer.answers()).toEqual(['Close 0 0']);
 });

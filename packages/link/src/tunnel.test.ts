@@ -1,20 +1,10 @@
-import {
-  CloseReason,
-  decodeFrame,
-  encodeFrame,
-  encodeJson,
-  encodeU32,
-  FrameFlag,
-  FrameType,
-  LIMITS,
-} from '@drawbridge/protocol';
-import type { Frame } from '@drawbridge/protocol';
+import { CloseReason, LIMITS } from '@drawbridge/protocol';
 import { expect, it, vi } from 'vitest';
 import { FakeClock, settle } from '../../testkit/src/fake-clock.ts';
-import { socketPair } from '../../testkit/src/socket-pair.ts';
 import { tunnelPair } from '../../testkit/src/tunnel-pair.ts';
+import { socketPair } from '../../testkit/src/socket-pair.ts';
 import type { ChannelItem, ChannelOffer } from './channel.ts';
-import { WindowBudget } from './credit.ts';
+import type { MessageSocket } from './socket.ts';
 import { Tunnel } from './tunnel.ts';
 
 const ok = { code: CloseReason.Ok, reason: '' };
@@ -112,6 +102,45 @@ it('ends after 45 s without a byte, though the socket says nothing', async () =>
   expect(pair.clock.pending).toBe(0);
 });
 
+it('counts bytes of any kind as life, a ping of the socket too', async () => {
+  const clock = new FakeClock();
+  const pair = socketPair();
+  let alive: (() => void) | undefined;
+  const quiet: MessageSocket = {
+    bufferedBytes: 0,
+    send: () => {},
+    close: () => {},
+    terminate: () => pair.cut(),
+    pause: () => {},
+    resume: () => {},
+    listen(listener) {
+      alive = () => listener.alive?.();
+      pair.b.listen(listener);
+    },
+  };
+  const tunnel = new Tunnel({ socket: quiet, opens: 'odd', clock });
+  await clock.advance(LIMITS.livenessTimeoutMs - 1);
+  alive?.();
+  await clock.advance(LIMITS.livenessTimeoutMs - 1);
+  expect(clock.pending).toBeGreaterThan(0);
+  await clock.advance(1);
+  expect(await tunnel.ended).toMatchObject({ by: 'loss' });
+});
+
+it('says since when it is idle: data and control are activity, heartbeats are not', async () => {
+  await using pair = tunnelPair();
+  const { near, far } = await pair.open();
+  const idle = () => [pair.operator.idleSinceMs, pair.agent.idleSinceMs];
+  await pair.clock.advance(30_000);
+  expect(idle()).toEqual([0, 0]);
+  await near.send(Uint8Array.of(1));
+  await pair.clock.advance(30_000);
+  expect(idle()).toEqual([30_000, 30_000]);
+  await far.control({});
+  await pair.clock.advance(30_000);
+  expect(idle()).toEqual([60_000, 60_000]);
+});
+
 it('lives as long as heartbeats come', async () => {
   await using pair = tunnelPair();
   await pair.clock.advance(10 * LIMITS.livenessTimeoutMs);
@@ -164,6 +193,58 @@ it('takes back an open whose caller aborts, before the peer has even heard of it
   expect(pair.agent.channels).toBe(0);
 });
 
+it('takes back an open that still waits for a full socket, and leaves no channel at the peer', async () => {
+  await using pair = tunnelPair();
+  const { near } = await pair.open();
+  const second = await pair.open();
+  pair.sockets.aToB.stall();
+  for (const channel of [near, second.near])
+    void channel.send(new Uint8Array(LIMITS.windowBytesInitial)).catch(() => {});
+  const abort = new AbortController();
+  const opening = pair.operator.open({ protocol: 'tcp' }, abort.signal);
+  abort.abort(new Error('enough'));
+  await expect(opening).rejects.toThrow('enough');
+  pair.sockets.aToB.release();
+  await settle();
+  expect([pair.operator.channels, pair.agent.channels]).toEqual([2, 2]);
+});
+
+it('forgets a lost channel that is closed with unread bytes', async () => {
+  await using pair = tunnelPair();
+  const { near, far } = await pair.open();
+  await near.send(Uint8Array.of(1));
+  near.close(ok);
+  await far.ended;
+  expect([pair.agent.channels, pair.agentBudget.bytesUsed]).toEqual([1, LIMITS.windowBytesInitial]);
+  far.close(ok);
+  expect([pair.agent.channels, pair.agentBudget.bytesUsed]).toEqual([0, 0]);
+});
+
+it('takes one answer to an offer', async () => {
+  const offers: ChannelOffer[] = [];
+  await using pair = tunnelPair({ accept: (offer) => offers.push(offer) });
+  const opening = pair.operator.open({ protocol: 'tcp' });
+  await settle();
+  offers[0]?.accept({ greeting: 'hello' });
+  expect(() => offers[0]?.refuse('forbidden', 'after all')).toThrow('answered before');
+  expect((await opening).metadata).toEqual({ greeting: 'hello' });
+});
+
+it('refuses an answer that is too long for a frame, and ends the channel', async () => {
+  const errors: unknown[] = [];
+  const accept = (offer: ChannelOffer) => {
+    try {
+      offer.accept({ text: 'x'.repeat(LIMITS.frameJsonBytesMax) });
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  await using pair = tunnelPair({ accept });
+  await expect(pair.operator.open({ protocol: 'tcp' })).rejects.toMatchObject({ code: 'queue_full' });
+  expect(errors).toEqual([expect.objectContaining({ code: 'payload_too_large' })]);
+  expect([pair.operator.channels, pair.agent.channels]).toEqual([0, 0]);
+});
+
 it('never hands the socket more than its limit', async () => {
   await using pair = tunnelPair();
   const channels = await Promise.all(Array.from({ length: 8 }, () => pair.open()));
@@ -178,4 +259,3 @@ it('never hands the socket more than its limit', async () => {
 function bytesOf(items: readonly ChannelItem[]): number {
   return items.reduce((sum, item) => sum + (item.kind === 'data' ? item.bytes.byteLength : 0), 0);
 }
-

@@ -19,9 +19,8 @@ it('gives everybody a turn before anybody has a second one', () => {
   );
 });
 
-it('keeps the place of who asks again, and forgets who leaves', () => {
+it('keeps the place of who asks again', () => {
   const turns = new Turns<string>();
   for (const member of ['a', 'b', 'a', 'c']) turns.add(member);
-  turns.delete('b');
-  expect([turns.size, turns.next(), turns.next(), turns.next()]).toEqual([2, 'a', 'c', undefined]);
+  expect([turns.size, turns.next(), turns.next(), turns.next(), turns.next()]).toEqual([3, 'a', 'b', 'c', undefined]);
 });

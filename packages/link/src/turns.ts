@@ -12,11 +12,6 @@ export class Turns<T> {
     this.#line.add(member);
   }
 
-  /** Leaves the line. */
-  delete(member: T): void {
-    this.#line.delete(member);
-  }
-
   /** Takes the first of the line out of it. */
   next(): T | undefined {
     for (const first of this.#line) {

@@ -1,4 +1,4 @@
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@drawbridge/link';
@@ -23,7 +23,7 @@ export async function connectThroughProxy(proxy: string, url: URL, clock: Clock,
   });
   request.end();
   const name = `proxy ${via.host}`;
-  const [response, socket, head] = await answerOf(request, name, signal);
+  const [response, socket] = await answerOf(request, name);
   const status = response.statusCode ?? 0;
   if (status < 200 || status > 299) {
     socket.destroy();
@@ -31,26 +31,17 @@ export async function connectThroughProxy(proxy: string, url: URL, clock: Clock,
       retryAfterMs: retryAfterMs(response.headers['retry-after'], clock.now()),
     });
   }
-  if (head.byteLength > 0) socket.unshift(head);
   return socket;
 }
 
-type Answer = [response: IncomingMessage, socket: Duplex, head: Buffer];
-
-async function answerOf(request: ReturnType<typeof httpRequest>, name: string, signal: AbortSignal): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  request.on('connect', (...answer: Answer) => resolve(answer));
-  request.on('error', reject);
-  // Not an answer to CONNECT at all: some servers treat it like a GET.
-  request.on('response', (response) => {
-    response.destroy();
-    reject(new Error(`status ${response.statusCode}`));
-  });
+/** Bytes right behind the answer are nobody's: in TLS and HTTP alike the one who dials speaks first. */
+async function answerOf(request: ClientRequest, name: string): Promise<[response: IncomingMessage, socket: Duplex]> {
   try {
-    return await promise;
+    return await new Promise((resolve, reject) => {
+      request.on('connect', (response, socket) => resolve([response, socket]));
+      request.on('error', reject);
+    });
   } catch (error) {
-    request.destroy();
-    signal.throwIfAborted();
     throw new DialError('proxy', `${name}: ${error instanceof Error ? error.message : 'failed'}`, { cause: error });
   }
 }

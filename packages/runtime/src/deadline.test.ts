@@ -1,4 +1,5 @@
 import { FakeClock } from '@drawbridge/testkit';
+import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import { withDeadline } from './deadline.ts';
 
@@ -19,6 +20,7 @@ it('hands on what the work gives or throws, and leaves no timer', async () => {
   expect(await withDeadline(within(clock), NEVER, async () => 5)).toBe(5);
   await expect(withDeadline(within(clock), NEVER, () => Promise.reject(new Error('own')))).rejects.toThrow('own');
   expect(clock.pending).toBe(0);
+  expect(getEventListeners(NEVER, 'abort')).toEqual([]);
 });
 
 it('calls the work off when its time is up, and says so whatever the work says', async () => {

@@ -50,7 +50,6 @@ function upgrade(
     const httpStatus = response.statusCode ?? 0;
     const waitMs = retryAfterMs(response.headers['retry-after'], clock.now());
     reject(new DialError('http', `${url.host} answered ${httpStatus}`, { httpStatus, retryAfterMs: waitMs }));
-    ws.terminate();
   });
   return promise.finally(() => signal.removeEventListener('abort', aborted));
 }

@@ -37,13 +37,11 @@ export function fetchJson(options: FetchJsonOptions, signal: AbortSignal): Promi
   const url = parseUrl(options.url);
   return withConnection(url, { ...options, clock }, signal, async (socket, limit) => {
     const response = await send(url, socket, options, limit);
-    const answer = {
+    return {
       status: response.statusCode ?? 0,
       body: parseJson(await readAll(response, options.bodyBytesMax ?? BODY_BYTES_MAX), url, response.statusCode ?? 0),
       retryAfterMs: retryAfterMs(response.headers['retry-after'], clock.now()),
     };
-    socket.destroy();
-    return answer;
   });
 }
 

@@ -30,6 +30,7 @@ const Config = z
 const ALIASES: readonly Alias[] = [
   { from: ['drainMs'], to: ['drain_timeout'], convert: (ms) => (typeof ms === 'number' ? ms / 1000 : ms) },
   { from: ['listenPort'], to: ['listen', 'port'] },
+  { from: ['bindTo'], to: ['listen', 'host'] },
 ];
 
 const ENV_NAMES = { OLD_TOKEN: ['auth', 'token'] };
@@ -117,9 +118,10 @@ describe('interpolation', () => {
   });
 
   it('gives a key the type it wants', async () => {
-    const yaml = 'listen: { port: "${PORT}" }\nlabels: { n: "${PORT}" }\nports: ["${PORT}"]\ndrainMs: ${MS}';
+    const yaml =
+      'listen: { port: "${PORT}" }\nlabels: { n: "${PORT}" }\nports: ["${PORT}"]\ndrainMs: ${MS}\nbindTo: ${PORT}';
     expect(await load(yaml, { env: { PORT: '80', MS: '1500' } })).toMatchObject({
-      listen: { port: 80 },
+      listen: { port: 80, host: '80' },
       labels: { n: '80' },
       ports: [80],
       drain_timeout: 1.5,

@@ -21,7 +21,7 @@ export interface LogSink {
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** Gets every line as JSON as well; only its owner can read it. */
-  readonly file?: string;
+  readonly file?: string | undefined;
   readonly sink?: LogSink;
 }
 

@@ -1,5 +1,6 @@
 import { LIMITS } from '@drawbridge/protocol';
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { wsServerOptions } from './ws-server-options.ts';
 
@@ -22,7 +23,7 @@ it.each([
 
 it('speaks its own subprotocol and no other', () => {
   const choose = (offered: string[]) =>
-    wsServerOptions('link').handleProtocols?.(new Set(offered), {} as unknown as IncomingMessage);
+    wsServerOptions('link').handleProtocols?.(new Set(offered), new IncomingMessage(new Socket()));
   expect(choose(['other', 'drawbridge.v1'])).toBe('drawbridge.v1');
   expect(choose(['drawbridge.tunnel.v1'])).toBe(false);
 });

@@ -41,18 +41,18 @@ export class ProviderRegistry {
 
   /** Looks for every provider. */
   probeAll(): Promise<readonly ProviderInfo[]> {
-    return Promise.all(
-      [...this.#providers.values()].map(async (provider) => {
-        const { available, reason } = await provider.probe();
-        return {
-          name: provider.name,
-          available,
-          ...(reason !== undefined && { reason: reason.slice(0, AGENT_LIMITS.providerReasonCharactersMax) }),
-          actions: [...provider.actions],
-        };
-      }),
-    );
+    return Promise.all([...this.#providers.values()].map(describe));
   }
+}
+
+async function describe(provider: Provider): Promise<ProviderInfo> {
+  const { available, reason } = await provider.probe();
+  return {
+    name: provider.name,
+    available,
+    ...(reason !== undefined && { reason: reason.slice(0, AGENT_LIMITS.providerReasonCharactersMax) }),
+    actions: [...provider.actions],
+  };
 }
 
 function makeProvider(name: string, settings: ProviderSettings): Provider {

@@ -2,7 +2,12 @@ import type { Readable } from 'node:stream';
 import { ControlError } from '@drawbridge/protocol';
 import { AGENT_LIMITS } from '../limits.ts';
 import { taskFailureOf } from './errno.ts';
-import type { OutputLog } from './output-log.ts';
+
+/** Where output goes: it is taken at once, and written as fast as the disk allows. */
+export interface OutputSink {
+  readonly unwrittenBytes: number;
+  append(chunk: Uint8Array): void;
+}
 
 /**
  * Takes what a process prints to its files. It reads no faster than the disk writes: past a bound both pipes are paused,
@@ -12,8 +17,8 @@ import type { OutputLog } from './output-log.ts';
 export class OutputCapture {
   readonly #failure = new AbortController();
   readonly #streams: Readable[] = [];
-  #log: OutputLog | undefined;
-  #result: OutputLog | undefined;
+  #log: OutputSink | undefined;
+  #result: OutputSink | undefined;
   #outputBytesLeft: number;
   #resultBytesLeft: number = AGENT_LIMITS.taskResultBytesMax;
   #paused = false;
@@ -24,7 +29,7 @@ export class OutputCapture {
   }
 
   /** Before anything is read: `log` takes both streams, in order of arrival, and `result` what stdout alone says. */
-  keepIn(log: OutputLog, result: OutputLog | undefined): void {
+  keepIn(log: OutputSink, result: OutputSink | undefined): void {
     this.#log = log;
     this.#result = result;
   }
@@ -45,14 +50,14 @@ export class OutputCapture {
   /** The owner of the logs calls it after each write: the pipes flow again once there is room. */
   written(): void {
     if (!this.#paused || this.#unwrittenBytes > AGENT_LIMITS.outputUnwrittenBytesResume) return;
-    this.#paused = false;
-    for (const stream of this.#streams) stream.resume();
+    this.#resume();
   }
 
   /** The owner of the logs calls it when one of them failed. */
   fail(error: unknown): void {
     this.#failure.abort(taskFailureOf(error));
-    this.written();
+    // Nothing more is kept, so nothing is waited for.
+    this.#resume();
   }
 
   /** Stops reading, whoever still holds the other end. */
@@ -75,11 +80,17 @@ export class OutputCapture {
       this.#result.append(answer);
     }
     if (kept.byteLength < chunk.byteLength) {
-      this.#failure.abort(new ControlError('output_limit', 'the task printed more than it may'));
+      this.fail(new ControlError('output_limit', 'the task printed more than it may'));
+      return;
     }
     if (this.#paused || this.#unwrittenBytes < AGENT_LIMITS.outputUnwrittenBytesMax) return;
     this.#paused = true;
     for (const stream of this.#streams) stream.pause();
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    for (const stream of this.#streams) stream.resume();
   }
 }
 

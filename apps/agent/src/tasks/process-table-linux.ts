@@ -16,7 +16,7 @@ export function linuxProcessTable(procDir = '/proc'): ProcessTable {
       return stats
         .map((text) => (text === undefined ? undefined : parseProcStat(text)))
         .filter((stat) => stat !== undefined)
-        .filter((stat) => !DEAD_STATES.includes(stat.state));
+        .filter((stat) => !DEAD_STATES.has(stat.state));
     },
 
     async identify(pid) {
@@ -40,7 +40,7 @@ export function linuxProcessTable(procDir = '/proc'): ProcessTable {
 }
 
 /** Zombie and dead: such a process runs nothing and holds nothing. */
-const DEAD_STATES = ['Z', 'X', 'x'];
+const DEAD_STATES: ReadonlySet<string> = new Set(['Z', 'X', 'x']);
 
 /** One process and its state, from its /proc/<pid>/stat; undefined when the text is nothing of the kind. */
 export function parseProcStat(text: string): (ProcessInfo & { readonly state: string }) | undefined {

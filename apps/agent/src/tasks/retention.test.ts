@@ -1,16 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { beforeEach, expect, it } from 'vitest';
-import { type Clock, systemClock } from '@drawbridge/link';
-import { TempDir } from '@drawbridge/testkit';
+import { FakeClock, TempDir } from '@drawbridge/testkit';
 import { AGENT_LIMITS } from '../limits.ts';
 import { Retention } from './retention.ts';
 import { createTaskDir, taskDirOf } from './task-dir.ts';
 import { writeTaskState } from './task-state-file.ts';
 
-const NOW = Date.UTC(2026, 0, 31);
 const DAY_MS = 86_400_000;
-const clock: Clock = { ...systemClock, now: () => NOW };
+const clock = new FakeClock();
 const never = new AbortController().signal;
 
 let live: Set<string>;
@@ -35,7 +33,7 @@ async function finished(root: TempDir, endedDaysAgo: number, bytes = 1): Promise
   const dir = taskDirOf(root.path, taskId);
   await createTaskDir(dir, 'x');
   await writeFile(`${dir.workDir}/data`, Buffer.alloc(bytes, 1));
-  const at = new Date(NOW - endedDaysAgo * DAY_MS).toISOString();
+  const at = new Date(clock.now() - endedDaysAgo * DAY_MS).toISOString();
   await writeTaskState(dir, { task_id: taskId, provider: 'shell', state: 'succeeded', created_at: at, ended_at: at });
   return taskId;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { findProgram, TempDir } from '@drawbridge/testkit';
+import { requires, TempDir } from '@drawbridge/testkit';
 import { systemProcessTable } from './system-process-table.ts';
 import { processesOf, TaskFixture } from './task-fixture.ts';
 
@@ -47,6 +47,18 @@ it('lets a cancelled task clean up, and keeps what it says about it', async () =
   cancel.abort();
   expect(await running).toMatchObject({ state: 'cancelled', exit_code: 7 });
   expect(await tasks.text(taskId, 'output/output.log')).toBe('up\ncleaned\n');
+});
+
+it('asks a process to end once, and does not go on asking', async () => {
+  await using tasks = await TaskFixture.make();
+  const taskId = randomUUID();
+  const cancel = new AbortController();
+  const script = `trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done`;
+  const running = tasks.run(script, { task_id: taskId, signal: cancel.signal });
+  await tasks.printed(taskId, 'up');
+  cancel.abort();
+  expect(await running).toMatchObject({ state: 'cancelled', signal: 'SIGKILL' });
+  expect(await tasks.text(taskId, 'output/result.md')).toBe('up\nasked\n');
 });
 
 it('ends a stopped process too', async () => {
@@ -111,9 +123,7 @@ it('leaves the processes of other tasks alone', async () => {
   expect(await waiting).toMatchObject({ state: 'succeeded' });
 });
 
-const canMount = process.platform === 'linux' && process.getuid?.() === 0 && findProgram('mount') !== undefined;
-
-it.runIf(canMount)('fails one task on a full disk, and runs the next once there is room', async () => {
+it.runIf(requires('linux', 'root'))('fails one task on a full disk, and runs the next once there is room', async () => {
   await using disk = await TempDir.make();
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'drawbridge-test', disk.path]);
   try {

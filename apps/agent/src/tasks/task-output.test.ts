@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 async function readAll(
   tasks: TaskFixture,
   taskId: string,
-  { file = 'output' as 'output' | 'result', since = 0, follow = true } = {},
+  { file = 'output', since = 0, follow = true }: { file?: 'output' | 'result'; since?: number; follow?: boolean } = {},
 ): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(tasks.runner.read({ task_id: taskId, file, since, follow }, never)));
 }
@@ -86,6 +86,16 @@ it.each([
   const { task_id } = await tasks.run('echo answer');
   const reading = tasks.runner.read({ task_id, file: 'output', since: 0, follow: true, ...wrong }, never).next();
   await expect(reading).rejects.toMatchObject({ code, ...(message !== undefined && { message }) });
+});
+
+it('stops between two chunks when it is aborted there', async () => {
+  await using tasks = await TaskFixture.make();
+  const { task_id } = await tasks.run('head -c 200000 /dev/zero');
+  const leave = new AbortController();
+  const chunks = tasks.runner.read({ task_id, file: 'output', since: 0, follow: false }, leave.signal);
+  expect((await chunks.next()).value).toHaveLength(64 * 1024);
+  leave.abort(new Error('left'));
+  await expect(chunks.next()).rejects.toThrow('left');
 });
 
 it('stops following as soon as it is aborted', async () => {

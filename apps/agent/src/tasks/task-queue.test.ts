@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { TaskFixture } from './task-fixture.ts';
@@ -66,6 +67,13 @@ it('cancels what still runs at the deadline of a drain', async () => {
   deadline.abort();
   await drained;
   expect(await busy.holder).toMatchObject({ state: 'cancelled', error: { message: 'the agent stopped' } });
+});
+
+it('lets go of the signal of a task that has ended', async () => {
+  await using tasks = await TaskFixture.make();
+  const { signal } = new AbortController();
+  await tasks.run('true', { signal });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 it('stops at once, twice if need be', async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { ControlError, TaskOutcome } from '@drawbridge/protocol';
 import { processesOf, TaskFixture } from './task-fixture.ts';
@@ -24,6 +24,7 @@ it('lays a task out directly below the workspace, for its owner alone', async ()
   const { task_id } = await tasks.run('pwd');
   const root = `${tasks.workspaceRoot}/${task_id}`;
   expect(await tasks.text(task_id, 'output/result.md')).toBe(`${root}/work\n`);
+  expect(await readdir(`${root}/output`)).toEqual(['output.log', 'result.md']);
   const modeOf = async (path: string) => ((await stat(`${root}/${path}`)).mode & 0o777).toString(8);
   for (const dir of ['', 'input', 'output', 'work']) expect([dir, await modeOf(dir)]).toEqual([dir, '700']);
   for (const file of ['input/TASK.md', 'output/output.log', 'output/result.md', 'task.json']) {

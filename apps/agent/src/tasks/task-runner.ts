@@ -6,7 +6,7 @@ import type { ProviderRegistry } from '../providers/registry.ts';
 import { taskFailureOf } from './errno.ts';
 import type { TaskContext } from './execute-command.ts';
 import { LiveTask } from './live-task.ts';
-import { readTaskFile } from './output-reader.ts';
+import { readTaskFile, sizeOfTaskFile } from './output-reader.ts';
 import type { ProcessTable } from './process-table.ts';
 import { Slots } from './slots.ts';
 import { systemProcessTable } from './system-process-table.ts';
@@ -108,6 +108,15 @@ export class TaskRunner {
     if (live === undefined) await checkTaskDir(dir);
     const path = file === 'output' ? dir.outputLog : dir.resultFile;
     yield* readTaskFile({ path, progress: live?.progress(file), since, follow }, signal);
+  }
+
+  /** How many bytes of one of a task's files can be read now. Throws `task_not_found`. */
+  async size({ task_id, file }: Pick<TaskChannelMetadata, 'task_id' | 'file'>): Promise<number> {
+    const live = this.find(task_id);
+    if (live !== undefined) return live.progress(file).bytes;
+    const dir = taskDirOf(this.#context.root, task_id);
+    await checkTaskDir(dir);
+    return sizeOfTaskFile(file === 'output' ? dir.outputLog : dir.resultFile);
   }
 
   /**

@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
-import fastify from 'fastify';
-import type { FastifyInstance } from 'fastify';
+import fastify, { LogController } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Logger } from '@drawbridge/runtime';
@@ -40,42 +44,28 @@ export interface AppOptions {
 
 /** The HTTP server: its bounds, its headers, who asks, and how errors look. Routes are given. */
 export async function buildApp({ config, log, tokens, signIn, api, root }: AppOptions): Promise<FastifyInstance> {
-  const { tls } = config.listen;
-  const options = {
-    loggerInstance: log,
-    disableRequestLogging: true,
+  const logger: FastifyBaseLogger = log;
+  const app: FastifyInstance = fastify({
+    serverFactory: (handler) => makeServer(config, handler),
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
     trustProxy: config.listen.trusted_proxies.length > 0 ? [...config.listen.trusted_proxies] : false,
-    genReqId: (request: { headers: Record<string, string | string[] | undefined> }) => {
+    genReqId: (request) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
     routerOptions: { maxParamLength: 128 },
-  } as const;
-  const app: FastifyInstance =
-    tls === undefined
-      ? fastify(options)
-      : fastify({
-          ...options,
-          https: {
-            cert: readFileSync(tls.cert),
-            key: readFileSync(tls.key),
-            ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
-            requestCert: tls.client_auth !== 'off',
-            rejectUnauthorized: tls.client_auth === 'require',
-            minVersion: 'TLSv1.2',
-          },
-        });
-  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   installErrorHandler(app);
   app.decorateRequest('actor', undefined);
   await app.register(cookie);
   await app.register(rateLimit, { global: false });
-  app.addHook('onRequest', authenticator(tokens, signIn, tls !== undefined));
+  app.addHook('onRequest', authenticator(tokens, signIn, config.listen.tls !== undefined));
   app.addHook('onSend', async (request, reply) => {
     reply.headers({ ...HEADERS, 'x-request-id': request.id });
   });
@@ -88,4 +78,22 @@ export async function buildApp({ config, log, tokens, signIn, api, root }: AppOp
   );
   for (const routes of root) await app.register(routes);
   return app;
+}
+
+/** HTTP on loopback or behind a proxy, HTTPS otherwise: `config.ts` refuses anything else. */
+function makeServer({ listen: { tls } }: ServerConfig, handler: RequestListener): Server {
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS } as const;
+  if (tls === undefined) return createHttpServer(limits, handler);
+  return createHttpsServer(
+    {
+      ...limits,
+      cert: readFileSync(tls.cert),
+      key: readFileSync(tls.key),
+      ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
+      requestCert: tls.client_auth !== 'off',
+      rejectUnauthorized: tls.client_auth === 'require',
+      minVersion: 'TLSv1.2',
+    },
+    handler,
+  );
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { withTimeout } from '@drawbridge/link';
+import { ClosedEarlyError, withTimeout } from '@drawbridge/link';
 import type { Clock, FirstMessage, MessageSocket } from '@drawbridge/link';
 import {
   AgentMessage,
@@ -70,7 +70,7 @@ function turnAway(socket: MessageSocket, clock: Clock, error: unknown): void {
     socket.close(error.code === 'message_json' ? WsClose.InvalidPayload : WsClose.UnsupportedData, error.code);
   } else if (error instanceof ControlError && error.code === 'timed_out') {
     socket.close(WsClose.PolicyViolation, 'auth timeout');
-  } else if (error instanceof ControlError && error.code === 'tunnel_unavailable') {
+  } else if (error instanceof ClosedEarlyError) {
     // It closed before it said anything: there is nobody to answer.
   } else if (error instanceof ControlError) {
     const { code, message } = error;

@@ -12,12 +12,10 @@ export function openDatabase(path: string): DatabaseSync {
   createPrivate(path);
   const database = new DatabaseSync(path, { timeout: 0, enableForeignKeyConstraints: true });
   try {
-    // Before journal_mode: an exclusive WAL needs no shared memory file.
+    // First, so that the journal needs no shared memory file, and the next line takes the lock for good.
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = FULL');
-    // The lock is taken by the first transaction, and from then on never given back.
-    database.exec('BEGIN IMMEDIATE; COMMIT');
     return database;
   } catch (error) {
     database.close();

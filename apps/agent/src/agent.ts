@@ -1,0 +1,187 @@
+import { join } from 'node:path';
+import { systemClock } from '@drawbridge/link';
+import { ControlError, unreachable } from '@drawbridge/protocol';
+import type { ServerMessage } from '@drawbridge/protocol';
+import { isAllowed as allows, printConfig } from '@drawbridge/runtime';
+import type { Logger, Shutdown } from '@drawbridge/runtime';
+import { serverAccess } from './access.ts';
+import { agentInfo } from './agent-info.ts';
+import { EventOutbox } from './commands/event-outbox.ts';
+import { Executor } from './commands/executor.ts';
+import { makeHandlers } from './commands/handlers.ts';
+import { tasksDirOf } from './config.ts';
+import type { AgentConfig } from './config.ts';
+import { HealthSampler } from './health/health-sampler.ts';
+import { ListenerCheck } from './health/listeners.ts';
+import { Journal } from './journal/journal.ts';
+import type { AgentLink } from './link/agent-link.ts';
+import { LinkKeeper } from './link/keep-linked.ts';
+import { housekeeping } from './housekeeping.ts';
+import { providerSettings } from './provider-settings.ts';
+import { ProviderRegistry } from './providers/registry.ts';
+import { endOrphans } from './tasks/end-orphans.ts';
+import { systemProcessTable } from './tasks/system-process-table.ts';
+import { TaskRunner } from './tasks/task-runner.ts';
+import { Telemetry } from './telemetry.ts';
+import { AgentTunnels } from './tunnels/agent-tunnels.ts';
+import { taskChannel } from './tunnels/task-channel.ts';
+
+const CAPABILITIES = ['tasks'] as const;
+
+/** After a drain the last outcomes have this long to be acknowledged. */
+const LAST_ACKS_MS = 5_000;
+const LAST_ACKS_POLL_MS = 50;
+
+/**
+ * Runs the agent until it is told to stop: ends what a dead predecessor left behind, keeps the link, runs what it is told.
+ * `onConnected` is called after each connection. Resolves once everything has been drained.
+ */
+export async function runAgent(
+  { config, dataDir, log }: { config: AgentConfig; dataDir: string; log: Logger },
+  shutdown: Shutdown,
+  onConnected: (agentId: string, url: string) => void,
+): Promise<void> {
+  const clock = systemClock;
+  const access = await serverAccess(config, dataDir);
+  using journal = Journal.open(join(dataDir, 'journal.db'), () => clock.now());
+  const workspaceRoot = tasksDirOf(config.tasks.workspace_root ?? dataDir);
+  const killGraceMs = config.tasks.kill_grace * 1000;
+  const orphans = await endOrphans(workspaceRoot, { table: systemProcessTable(), clock, killGraceMs });
+  if (orphans.length > 0) log.warn({ taskIds: orphans }, 'ended what the last agent left running');
+
+  const listenerCheck = new ListenerCheck(clock);
+  await requireNoListener(listenerCheck, log);
+  const providers = new ProviderRegistry(providerSettings(config, log));
+  await using runner = await TaskRunner.open({
+    workspaceRoot,
+    providers,
+    clock,
+    env: process.env,
+    concurrency: config.tasks.concurrency,
+    killGraceMs,
+  });
+  const events = new EventOutbox(journal, log);
+  await using tunnels = new AgentTunnels({
+    access,
+    clock,
+    log,
+    serverNowMs: () => keeper.serverNowMs(),
+    channels: { task: taskChannel(runner, log) },
+  });
+  const sampler = new HealthSampler({
+    clock,
+    sources: {
+      probeProviders: () => providers.probeAll(),
+      tasksRunning: () => runner.running,
+      sessions: () => 0,
+      tunnels: () => tunnels.size,
+    },
+    listenerCheck,
+    dockerSocket: dockerSocketOf(config),
+  });
+  const telemetry = new Telemetry({ sampler, clock, log, capacity: config.queue.max_size, intervalMs: () => keeper.intervalMs });
+  const isAllowed = (operation: string) => allows(operation, config.security.operations);
+  const executor = new Executor({
+    journal,
+    clock,
+    log,
+    isAllowed,
+    handlers: makeHandlers({
+      runner,
+      tunnels,
+      events,
+      nowMs: () => clock.now(),
+      info: () => agentInfo({ providers, listenerCheck, isAllowed, capabilities: CAPABILITIES, startedAtMs }),
+      settings: () => ({ yaml: printConfig(config) }),
+    }),
+  });
+  const startedAtMs = clock.now();
+  const keeper = new LinkKeeper({
+    access,
+    config,
+    journal,
+    clock,
+    log,
+    capabilities: CAPABILITIES,
+    user: {
+      message: (message, link) => dispatch(message, link),
+      health: () => telemetry.heartbeat(),
+      journalReplaced: () => events.restart(),
+      linkUp(link) {
+        onConnected(access.agentId, access.url);
+        executor.linkUp(link);
+        events.linkUp(link);
+        telemetry.linkUp(link);
+      },
+      linkDown() {
+        executor.linkDown();
+        events.linkDown();
+        telemetry.linkDown();
+      },
+    },
+  });
+
+  /** One line per message: read this to know everything a control plane can tell an agent. */
+  function dispatch(message: ServerMessage, link: AgentLink): void {
+    switch (message.type) {
+      case 'command':
+        return executor.receive(message.id, message.payload);
+      case 'cancel':
+        return executor.cancel(message.payload.command_id);
+      case 'ack':
+        return 'event_seq' in message.payload
+          ? events.acknowledged(message.payload.event_seq)
+          : executor.acknowledged(message.payload.command_id);
+      case 'config_update':
+        if (message.payload.heartbeat_interval !== undefined) keeper.setInterval(message.payload.heartbeat_interval);
+        link.send('ack', { ref: message.id });
+        return;
+      case 'error':
+        return log.warn({ code: message.payload.code, ref: message.payload.ref }, message.payload.message);
+      case 'disconnect':
+        return log.info({ reason: message.payload.reason }, 'the control plane says goodbye');
+      case 'hello':
+      case 'auth_response':
+      case 'heartbeat':
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  const over = new AbortController();
+  const linked = keeper.run(over.signal);
+  const loops = [telemetry.run(over.signal), housekeeping({ workspaceRoot, config, journal, runner, clock, log }, over.signal)];
+  const drained = drain();
+  try {
+    await Promise.race([linked, drained]);
+  } finally {
+    over.abort(new Error('Shutdown'));
+    await Promise.allSettled([...loops, linked]);
+  }
+
+  /** Finishes what runs, then gives the last outcomes time to be acknowledged. */
+  async function drain(): Promise<void> {
+    await aborted(shutdown.drain);
+    await Promise.all([runner.drain(shutdown.stop), executor.drain()]);
+    const untilMs = clock.monotonic() + LAST_ACKS_MS;
+    while (journal.unacknowledged().length > 0 && clock.monotonic() < untilMs) await clock.sleep(LAST_ACKS_POLL_MS);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+/** S0-002: this process listens on nothing, and looks for itself whether that is so. */
+async function requireNoListener(check: ListenerCheck, log: Logger): Promise<void> {
+  const listeners = await check.listeners();
+  if (listeners === undefined) return log.warn('the self-check for listening ports needs /proc: not run on this system');
+  if (listeners.length > 0) throw new ControlError('internal', `this agent listens on ${listeners.join(', ')}: it must not`);
+  log.info({ listeners: 0 }, 'self-check: no port is listened on');
+}
+
+function dockerSocketOf({ docker }: AgentConfig): string | undefined {
+  return docker.socket.startsWith('unix://') ? docker.socket.slice('unix://'.length) : undefined;
+}

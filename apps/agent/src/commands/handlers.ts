@@ -1,0 +1,61 @@
+import { ControlError, TaskStartParams, OPERATIONS } from '@drawbridge/protocol';
+import type { AgentInfo, OperationName, TaskOutcome } from '@drawbridge/protocol';
+import type { z } from 'zod';
+import type { TaskRunner } from '../tasks/task-runner.ts';
+import type { AgentTunnels } from '../tunnels/agent-tunnels.ts';
+import type { EventOutbox } from './event-outbox.ts';
+import type { OperationHandler } from './executor.ts';
+
+/** The parts of the agent that operations act on. */
+export interface HandlerParts {
+  readonly runner: TaskRunner;
+  readonly tunnels: AgentTunnels;
+  readonly events: EventOutbox;
+  readonly nowMs: () => number;
+  readonly info: () => Promise<AgentInfo>;
+  readonly settings: () => Record<string, unknown>;
+}
+
+/** One line per operation: read this to know everything an agent can be asked to do. */
+export function makeHandlers({ runner, tunnels, events, nowMs, info, settings }: HandlerParts): Record<OperationName, OperationHandler> {
+  return {
+    'agent.ping': handler(OPERATIONS['agent.ping'].params, async ({ echo }) => ({
+      time: new Date(nowMs()).toISOString(),
+      ...(echo === undefined ? {} : { echo }),
+    })),
+    'agent.info': handler(OPERATIONS['agent.info'].params, () => info()),
+    'config.get': handler(OPERATIONS['config.get'].params, async () => settings()),
+    'task.start': handler(TaskStartParams, (params, signal) => runTask(runner, events, nowMs, params, signal)),
+    'tunnel.open': handler(OPERATIONS['tunnel.open'].params, async ({ tunnel_id: tunnelId, token }, signal) => {
+      await tunnels.open({ tunnelId, token }, signal);
+      return { tunnel_id: tunnelId };
+    }),
+    'tunnel.close': handler(OPERATIONS['tunnel.close'].params, async ({ tunnel_id: tunnelId, reason }) => {
+      tunnels.close(tunnelId, reason);
+      return { tunnel_id: tunnelId };
+    }),
+  };
+}
+
+async function runTask(
+  runner: TaskRunner,
+  events: EventOutbox,
+  nowMs: () => number,
+  params: TaskStartParams,
+  signal: AbortSignal,
+): Promise<TaskOutcome> {
+  const onState = (state: 'starting' | 'running') =>
+    events.append('task.state', { task_id: params.task_id, state, at: new Date(nowMs()).toISOString() });
+  const outcome = await runner.run(params, { onState }, signal);
+  // Its directory was there before us: it ran once, under a journal that did not survive. What came of it nobody knows.
+  if (outcome.error?.code === 'conflict') throw new ControlError('indeterminate', outcome.error.message);
+  return outcome;
+}
+
+/** A handler that sees its own parameters; the executor has checked them against the same schema. */
+function handler<Params extends z.ZodType>(
+  schema: Params,
+  run: (params: z.output<Params>, signal: AbortSignal) => Promise<unknown>,
+): OperationHandler {
+  return (params, signal) => run(schema.parse(params), signal);
+}

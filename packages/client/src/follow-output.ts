@@ -1,0 +1,49 @@
+import { UnreachableError, isPassing } from './errors.ts';
+import type { Http } from './http.ts';
+import { delayMs } from './retrying.ts';
+import type { RetryOptions } from './retrying.ts';
+
+/** A task's output from byte `since`, each byte once: after a loss it goes on where it stopped. */
+export async function* followOutput(
+  http: Http,
+  taskId: string,
+  since: number,
+  retry: RetryOptions,
+  signal?: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  let offset = since;
+  let failures = 0;
+  let lastByteMs = retry.nowMs();
+  for (;;) {
+    try {
+      const path = `/api/v1/tasks/${encodeURIComponent(taskId)}/output?follow=true&since=${offset}`;
+      const response = await http.send(path, { signal });
+      failures = 0;
+      lastByteMs = retry.nowMs();
+      for await (const bytes of bodyOf(response.body, signal)) {
+        offset += bytes.byteLength;
+        lastByteMs = retry.nowMs();
+        yield bytes;
+      }
+      return;
+    } catch (error) {
+      signal?.throwIfAborted();
+      failures += 1;
+      const waitMs = delayMs(failures);
+      if (!isPassing(error) || retry.nowMs() + waitMs - lastByteMs > retry.patienceMs) throw error;
+      retry.onRetry?.(error, waitMs);
+      await retry.sleep(waitMs, signal);
+    }
+  }
+}
+
+/** A body that breaks off is a loss of the connection, whatever the platform calls it. */
+async function* bodyOf(body: AsyncIterable<Uint8Array> | null, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
+  if (body === null) return;
+  try {
+    for await (const bytes of body) yield bytes;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new UnreachableError('its address', cause);
+  }
+}
