@@ -9,10 +9,19 @@ const STAMP = `${ROOT}node_modules/.drawbridge-lock`;
 // Not `npm ci`: it refuses a lockfile without the optional packages of other platforms, which a mirror may not have.
 /** Makes `node_modules` match the lockfile; says one line when there is something to do. Resolves to whether it worked. */
 export async function ensureInstalled() {
-  const wanted = createHash('sha256').update(readFileSync(`${ROOT}package-lock.json`)).digest('hex');
+  const wanted = createHash('sha256')
+    .update(readFileSync(`${ROOT}package-lock.json`))
+    .digest('hex');
   if (existsSync(OWN_NODE) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === wanted) return true;
   process.stderr.write('Installing dependencies (once, about half a minute) …\n');
-  const { code, output } = await run('npm', ['install', '--no-save', '--silent', '--no-audit', '--no-fund', '--engine-strict=false']);
+  const { code, output } = await run('npm', [
+    'install',
+    '--no-save',
+    '--silent',
+    '--no-audit',
+    '--no-fund',
+    '--engine-strict=false',
+  ]);
   if (code !== 0 || !existsSync(OWN_NODE)) {
     process.stderr.write(`npm install failed with exit code ${code}\n${output}\n`);
     return false;

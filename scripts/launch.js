@@ -23,7 +23,9 @@ export async function launch(program, args) {
     return;
   }
   if (!existsSync(OWN_NODE)) {
-    process.stderr.write(`drawbridge needs Node ${NODE_MAJOR_MIN}: run "npm install" in ${ROOT}, which brings its own\n`);
+    process.stderr.write(
+      `drawbridge needs Node ${NODE_MAJOR_MIN}: run "npm install" in ${ROOT}, which brings its own\n`,
+    );
     process.exitCode = 1;
     return;
   }

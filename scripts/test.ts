@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const report = join(tmpdir(), `drawbridge-test-${process.pid}.json`);
-const args = ['run', '--reporter', 'default', '--reporter', 'json', '--outputFile.json', report, ...process.argv.slice(2)];
+const args = [
+  'run',
+  '--reporter',
+  'default',
+  '--reporter',
+  'json',
+  '--outputFile.json',
+  report,
+  ...process.argv.slice(2),
+];
 const run = spawnSync('vitest', args, { stdio: 'inherit' });
 try {
   const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));

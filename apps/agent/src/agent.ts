@@ -79,7 +79,13 @@ export async function runAgent(
     listenerCheck,
     dockerSocket: dockerSocketOf(config),
   });
-  const telemetry = new Telemetry({ sampler, clock, log, capacity: config.queue.max_size, intervalMs: () => keeper.intervalMs });
+  const telemetry = new Telemetry({
+    sampler,
+    clock,
+    log,
+    capacity: config.queue.max_size,
+    intervalMs: () => keeper.intervalMs,
+  });
   const isAllowed = (operation: string) => allows(operation, config.security.operations);
   const executor = new Executor({
     journal,
@@ -151,7 +157,10 @@ export async function runAgent(
 
   const over = new AbortController();
   const linked = keeper.run(over.signal);
-  const loops = [telemetry.run(over.signal), housekeeping({ workspaceRoot, config, journal, runner, clock, log }, over.signal)];
+  const loops = [
+    telemetry.run(over.signal),
+    housekeeping({ workspaceRoot, config, journal, runner, clock, log }, over.signal),
+  ];
   const drained = drain();
   try {
     await Promise.race([linked, drained]);
@@ -177,8 +186,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** S0-002: this process listens on nothing, and looks for itself whether that is so. */
 async function requireNoListener(check: ListenerCheck, log: Logger): Promise<void> {
   const listeners = await check.listeners();
-  if (listeners === undefined) return log.warn('the self-check for listening ports needs /proc: not run on this system');
-  if (listeners.length > 0) throw new ControlError('internal', `this agent listens on ${listeners.join(', ')}: it must not`);
+  if (listeners === undefined)
+    return log.warn('the self-check for listening ports needs /proc: not run on this system');
+  if (listeners.length > 0)
+    throw new ControlError('internal', `this agent listens on ${listeners.join(', ')}: it must not`);
   log.info({ listeners: 0 }, 'self-check: no port is listened on');
 }
 

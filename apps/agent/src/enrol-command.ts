@@ -13,7 +13,10 @@ export async function enrolCommand(wanted: AgentArguments, dataDir: string, sign
   const path = identityPath(dataDir);
   const before = await readIdentity(path);
   if (before !== undefined) {
-    throw new ControlError('conflict', `${dataDir} holds the identity of agent ${before.name} already: remove ${path} to enrol anew`);
+    throw new ControlError(
+      'conflict',
+      `${dataDir} holds the identity of agent ${before.name} already: remove ${path} to enrol anew`,
+    );
   }
   const name = AgentName.safeParse(wanted.name ?? nameOfHost());
   if (!name.success) throw new ControlError('invalid_request', `--name: ${firstIssue(name.error)}`);
@@ -22,7 +25,14 @@ export async function enrolCommand(wanted: AgentArguments, dataDir: string, sign
   makeDataDir(dataDir);
   const tls = { ca: wanted.ca === undefined ? undefined : await readFile(wanted.ca, 'utf8'), pin: wanted.pin };
   const token = await readToken(wanted.token ?? '');
-  const options = { url: requireUrl(wanted.url ?? ''), token, name: name.data, labels: labels.data, tls, proxy: wanted.proxy };
+  const options = {
+    url: requireUrl(wanted.url ?? ''),
+    token,
+    name: name.data,
+    labels: labels.data,
+    tls,
+    proxy: wanted.proxy,
+  };
   const identity = await enrol(options, signal).catch((error: unknown) => {
     if (error instanceof DialError) throw new ControlError('tunnel_unavailable', error.message, { cause: error });
     throw error;
@@ -34,7 +44,8 @@ export async function enrolCommand(wanted: AgentArguments, dataDir: string, sign
 /** The URL a machine dials; a token in it would end up in logs. */
 function requireUrl(text: string): string {
   const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new ControlError('invalid_request', 'URL: expected http or https');
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new ControlError('invalid_request', 'URL: expected http or https');
   return url.origin;
 }
 

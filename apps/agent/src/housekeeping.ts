@@ -17,7 +17,10 @@ export interface HousekeepingOptions {
 }
 
 /** Forgets what is old, once an hour until `signal` aborts: task directories past their days, journal rows past theirs. */
-export async function housekeeping({ workspaceRoot, config, journal, runner, clock, log }: HousekeepingOptions, signal: AbortSignal): Promise<void> {
+export async function housekeeping(
+  { workspaceRoot, config, journal, runner, clock, log }: HousekeepingOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const retention = new Retention({
     workspaceRoot,
     clock,

@@ -36,8 +36,6 @@ async function main(args: readonly string[]): Promise<number> {
     drainTimeoutMs: config.drain_timeout * 1000,
     onSignal: (signal) => log.info({ signal }, 'Initiating graceful drain...'),
   });
-  // A parent that vanishes takes us along: nothing is left running.
-  process.on('disconnect', () => shutdown.request('the parent process has gone'));
   await runAgent({ config, dataDir, log }, shutdown, (agentId, url) => {
     process.stdout.write(`connected ${agentId} ${url}\n`);
   });

@@ -54,7 +54,8 @@ export class Telemetry {
     while (!signal.aborted) {
       try {
         this.#newest = await sampler.sample();
-        if (this.#link === undefined) this.#ring.push({ at: new Date(clock.now()).toISOString(), sample: this.#newest });
+        if (this.#link === undefined)
+          this.#ring.push({ at: new Date(clock.now()).toISOString(), sample: this.#newest });
       } catch (error) {
         log.warn({ err: error }, 'health not sampled');
       }

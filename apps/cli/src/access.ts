@@ -27,7 +27,8 @@ export async function findAccess(env: NodeJS.ProcessEnv): Promise<Access> {
   const url = env['DRAWBRIDGE_URL'];
   if (url === undefined) return localAccess(env);
   const token = env['DRAWBRIDGE_TOKEN'] ?? (await readTokenFile(env['DRAWBRIDGE_TOKEN_FILE']));
-  if (token === undefined) throw new UsageError('DRAWBRIDGE_URL is set: set DRAWBRIDGE_TOKEN or DRAWBRIDGE_TOKEN_FILE too');
+  if (token === undefined)
+    throw new UsageError('DRAWBRIDGE_URL is set: set DRAWBRIDGE_TOKEN or DRAWBRIDGE_TOKEN_FILE too');
   const ca = env['DRAWBRIDGE_CA'];
   return { url, token, ca: ca === undefined ? undefined : await readFile(ca, 'utf8') };
 }
@@ -49,7 +50,8 @@ async function localAccess(env: NodeJS.ProcessEnv): Promise<Access> {
   const checkout = fileURLToPath(new URL('../../../.drawbridge', import.meta.url));
   for (const dir of new Set([env['DRAWBRIDGE_DATA'] ?? checkout, checkout, dataDirOf(undefined, env)])) {
     const local = await readLocal(dir);
-    if (local !== undefined) return { url: local.url, token: (await readFile(local.token_file, 'utf8')).trim(), ca: undefined };
+    if (local !== undefined)
+      return { url: local.url, token: (await readFile(local.token_file, 'utf8')).trim(), ca: undefined };
   }
   throw new UsageError('no control plane: start one with "drawbridge up", or set DRAWBRIDGE_URL and DRAWBRIDGE_TOKEN');
 }

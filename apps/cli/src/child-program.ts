@@ -52,7 +52,12 @@ export class ChildProgram {
         if (line.value.startsWith(`${word} `)) return line.value.slice(word.length + 1);
       }
     };
-    return withTimeout(systemClock, READY_MS, find(), () => new Error(`not ready within ${READY_MS} ms: see ${this.#logFile}`));
+    return withTimeout(
+      systemClock,
+      READY_MS,
+      find(),
+      () => new Error(`not ready within ${READY_MS} ms: see ${this.#logFile}`),
+    );
   }
 
   /** Lets it drain; ends it when it takes too long. Stopping twice is fine. */

@@ -17,8 +17,14 @@ const program = new Command('drawbridge')
   .configureOutput({ outputError: (text, write) => write(text) });
 
 addUp(program);
-program.command('server').summary('the control plane').description('Runs the control plane: see "drawbridge server --help".');
-program.command('agent').summary('the daemon on a machine').description('Runs the agent: see "drawbridge agent --help".');
+program
+  .command('server')
+  .summary('the control plane')
+  .description('Runs the control plane: see "drawbridge server --help".');
+program
+  .command('agent')
+  .summary('the daemon on a machine')
+  .description('Runs the agent: see "drawbridge agent --help".');
 addJoinToken(program);
 addAgents(program);
 addRun(program);

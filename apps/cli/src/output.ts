@@ -23,7 +23,10 @@ export function table(header: readonly string[], rows: readonly (readonly string
   const widths = header.map((_, column) => Math.max(...lines.map((row) => (row[column] ?? '').length)));
   return lines
     .map((row, index) => {
-      const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ').trimEnd();
+      const line = row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('   ')
+        .trimEnd();
       return `${index === 0 ? colour('dim', line) : line}\n`;
     })
     .join('');

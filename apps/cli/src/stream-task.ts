@@ -9,7 +9,12 @@ export interface StreamOptions {
 }
 
 /** Streams a task's output to standard output until it has ended, says how it ended, and resolves to the exit code. */
-export async function streamTask(client: DrawbridgeClient, taskId: string, options: StreamOptions, signal: AbortSignal): Promise<number> {
+export async function streamTask(
+  client: DrawbridgeClient,
+  taskId: string,
+  options: StreamOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const retry = patience();
   await pour(client.followOutput(taskId, options.since ?? 0, retry, signal), options);
   const task = await client.waitForTask(taskId, retry, signal);

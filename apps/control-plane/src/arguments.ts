@@ -70,7 +70,11 @@ function parse(args: readonly string[]) {
   }
 }
 
-function actionOf(values: { help?: boolean; 'check-config'?: boolean; 'print-config'?: boolean }): ServerArguments['action'] {
+function actionOf(values: {
+  help?: boolean;
+  'check-config'?: boolean;
+  'print-config'?: boolean;
+}): ServerArguments['action'] {
   if (values.help === true) return 'help';
   if (values['check-config'] === true) return 'check-config';
   return values['print-config'] === true ? 'print-config' : 'run';
@@ -78,6 +82,7 @@ function actionOf(values: { help?: boolean; 'check-config'?: boolean; 'print-con
 
 function tlsOf(cert: string | undefined, key: string | undefined) {
   if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) throw new ControlError('invalid_request', '--tls-cert and --tls-key go together');
+  if (cert === undefined || key === undefined)
+    throw new ControlError('invalid_request', '--tls-cert and --tls-key go together');
   return { cert, key };
 }

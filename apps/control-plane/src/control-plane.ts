@@ -85,7 +85,8 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const stop = new AbortController();
   let url = '';
   const isTls = config.listen.tls !== undefined;
-  const isReady = async () => !stop.signal.aborted && (await db.selectFrom('agents').select('agent_id').limit(1).execute()).length >= 0;
+  const isReady = async () =>
+    !stop.signal.aborted && (await db.selectFrom('agents').select('agent_id').limit(1).execute()).length >= 0;
   const app = await buildApp({
     config,
     log,
@@ -152,7 +153,11 @@ async function listen(app: Awaited<ReturnType<typeof buildApp>>, config: ServerC
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw new ControlError('conflict', `cannot listen on ${host}:${port}: ${cause instanceof Error ? cause.message : ''}`, { cause });
+    throw new ControlError(
+      'conflict',
+      `cannot listen on ${host}:${port}: ${cause instanceof Error ? cause.message : ''}`,
+      { cause },
+    );
   }
   const address = app.server.address();
   const actualPort = typeof address === 'object' && address !== null ? address.port : port;
@@ -161,7 +166,8 @@ async function listen(app: Awaited<ReturnType<typeof buildApp>>, config: ServerC
 }
 
 function sqlitePath(url: string, dataDir: string): string {
-  if (!url.startsWith('sqlite:')) throw new ControlError('unsupported', `store.url ${url.split(':', 1)[0]}: only sqlite: is served yet`);
+  if (!url.startsWith('sqlite:'))
+    throw new ControlError('unsupported', `store.url ${url.split(':', 1)[0]}: only sqlite: is served yet`);
   const path = url.slice('sqlite:'.length);
   return path.startsWith('/') ? path : join(dataDir, path);
 }

@@ -31,8 +31,6 @@ async function main(args: readonly string[]): Promise<number> {
     drainTimeoutMs: config.drain_timeout * 1000,
     onSignal: (signal) => log.info({ signal }, 'Initiating graceful drain...'),
   });
-  // A parent that vanishes takes us along: nothing is left running.
-  process.on('disconnect', () => shutdown.request('the parent process has gone'));
   shutdown.stop.addEventListener('abort', () => process.exit(1), { once: true });
 
   await using plane = await startControlPlane(config, dataDirOf(wanted.data, process.env), log);

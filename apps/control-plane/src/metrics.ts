@@ -5,7 +5,11 @@ import type { SystemTunnels } from './tunnels/system-tunnels.ts';
 /** What the control plane counts. Numbers are read when they are asked for; nothing is kept up to date in between. */
 export function makeMetrics(presence: Presence, tunnels: SystemTunnels): Registry {
   const registry = new Registry();
-  const sumOfHealth = (pick: (link: { health: { listeners?: number | undefined; queue?: { dropped: number } | undefined } | undefined }) => number) => {
+  const sumOfHealth = (
+    pick: (link: {
+      health: { listeners?: number | undefined; queue?: { dropped: number } | undefined } | undefined;
+    }) => number,
+  ) => {
     let sum = 0;
     for (const link of presence.links()) sum += pick(link);
     return sum;

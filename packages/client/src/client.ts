@@ -71,12 +71,20 @@ export class DrawbridgeClient {
 
   /** A one-time link that signs a browser in. */
   async createSignInLink(signal?: AbortSignal): Promise<string> {
-    const { url } = await this.#http.json(z.object({ url: z.string() }), '/api/v1/sign-in-links', { method: 'POST', signal });
+    const { url } = await this.#http.json(z.object({ url: z.string() }), '/api/v1/sign-in-links', {
+      method: 'POST',
+      signal,
+    });
     return url;
   }
 
   /** Runs one operation on an agent and waits for its outcome as long as the operation may take. */
-  runCommand(agent: string, operation: string, params: Record<string, unknown> = {}, signal?: AbortSignal): Promise<CommandView> {
+  runCommand(
+    agent: string,
+    operation: string,
+    params: Record<string, unknown> = {},
+    signal?: AbortSignal,
+  ): Promise<CommandView> {
     const body = { operation, params };
     return this.#http.json(CommandView, `/api/v1/agents/${encodeURIComponent(agent)}/commands`, { body, signal });
   }
@@ -102,7 +110,10 @@ export class DrawbridgeClient {
   }
 
   /** The newest tasks first. */
-  async listTasks({ limit = 50, agent }: { limit?: number; agent?: string | undefined } = {}, signal?: AbortSignal): Promise<TaskView[]> {
+  async listTasks(
+    { limit = 50, agent }: { limit?: number; agent?: string | undefined } = {},
+    signal?: AbortSignal,
+  ): Promise<TaskView[]> {
     const query = agent === undefined ? '' : `&agent=${encodeURIComponent(agent)}`;
     return (await this.#http.json(pageOf(TaskView), `/api/v1/tasks?limit=${limit}${query}`, { signal })).items;
   }
@@ -122,7 +133,9 @@ export class DrawbridgeClient {
 
   /** What the task has written so far, from byte `since` on. */
   async *readOutput(id: string, file: 'output' | 'result', since = 0, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    const response = await this.#http.send(`/api/v1/tasks/${encodeURIComponent(id)}/${file}?since=${since}`, { signal });
+    const response = await this.#http.send(`/api/v1/tasks/${encodeURIComponent(id)}/${file}?since=${since}`, {
+      signal,
+    });
     if (response.body !== null) yield* response.body;
   }
 

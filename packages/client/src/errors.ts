@@ -24,7 +24,9 @@ export class UnreachableError extends Error {
 
 /** True for what may be gone in a moment: nobody there, or somebody who says so. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof UnreachableError || (error instanceof ApiError && [429, 502, 503, 504].includes(error.status));
+  return (
+    error instanceof UnreachableError || (error instanceof ApiError && [429, 502, 503, 504].includes(error.status))
+  );
 }
 
 function reasonOf(cause: unknown): string {

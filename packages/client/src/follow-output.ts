@@ -38,7 +38,10 @@ export async function* followOutput(
 }
 
 /** A body that breaks off is a loss of the connection, whatever the platform calls it. */
-async function* bodyOf(body: AsyncIterable<Uint8Array> | null, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
+async function* bodyOf(
+  body: AsyncIterable<Uint8Array> | null,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Uint8Array> {
   if (body === null) return;
   try {
     for await (const bytes of body) yield bytes;

@@ -23,13 +23,7 @@ export {
   encodeU32,
 } from './frame-payloads.ts';
 export { AgentMessage, AuthPayload, EventPayload, HeartbeatPayload, ProviderHealth } from './messages/agent.ts';
-export {
-  AuthResponsePayload,
-  CommandPayload,
-  HelloPayload,
-  LinkConfig,
-  ServerMessage,
-} from './messages/server.ts';
+export { AuthResponsePayload, CommandPayload, HelloPayload, LinkConfig, ServerMessage } from './messages/server.ts';
 export { DisconnectMessage, ErrorMessage, Outcome } from './messages/shared.ts';
 export { OPERATIONS, OPERATIONS_WITH_A_ROUTE, effectOf, isOperationName } from './operations/index.ts';
 export type { OperationName } from './operations/index.ts';

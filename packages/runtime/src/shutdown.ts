@@ -1,6 +1,12 @@
 import { type Clock, type Timer, systemClock } from '@drawbridge/link';
 import type { EventEmitter } from 'node:events';
 
+/** What of the process a Shutdown touches; `channel` is there when a parent holds an IPC channel to us. */
+type ShutdownProcess = Pick<EventEmitter, 'on' | 'off'> & {
+  exit(code: number): unknown;
+  readonly channel?: { unref(): void } | null | undefined;
+};
+
 /** The exit codes of a program that a signal ended: 128 and the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 type StopSignal = keyof typeof EXIT_CODES;
@@ -12,12 +18,13 @@ export interface ShutdownOptions {
   readonly onSignal?: (signal: StopSignal) => void;
   readonly clock?: Clock;
   /** The process, unless a test plays it. */
-  readonly process?: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): unknown };
+  readonly process?: ShutdownProcess;
 }
 
 /**
  * How a program is asked to stop. SIGINT or SIGTERM aborts `drain`: finish what runs, take nothing new. When the time for that
- * is over `stop` aborts: now. A second signal ends the process at once.
+ * is over `stop` aborts: now. A second signal ends the process at once. A parent that vanishes counts as a signal, so that
+ * nothing is left running.
  *
  *   running --signal--> draining --time--> stopping
  *                       draining, stopping --signal--> exit 130 or 143
@@ -28,6 +35,7 @@ export class Shutdown {
   readonly #options: Required<Pick<ShutdownOptions, 'clock' | 'process' | 'drainTimeoutMs'>> & ShutdownOptions;
   readonly #onInt = (): void => this.#received('SIGINT');
   readonly #onTerm = (): void => this.#received('SIGTERM');
+  readonly #onOrphaned = (): void => this.request('the parent process has gone');
   #timer: Timer | undefined;
   #signals = 0;
 
@@ -35,6 +43,9 @@ export class Shutdown {
     this.#options = { clock: systemClock, process, ...options };
     this.#options.process.on('SIGINT', this.#onInt);
     this.#options.process.on('SIGTERM', this.#onTerm);
+    this.#options.process.on('disconnect', this.#onOrphaned);
+    // Listening to the channel must not keep the program alive when it has nothing left to do.
+    this.#options.process.channel?.unref();
   }
 
   /** Aborts when nothing new shall be taken on. */
@@ -72,5 +83,6 @@ export class Shutdown {
     this.#timer?.cancel();
     this.#options.process.off('SIGINT', this.#onInt);
     this.#options.process.off('SIGTERM', this.#onTerm);
+    this.#options.process.off('disconnect', this.#onOrphaned);
   }
 }

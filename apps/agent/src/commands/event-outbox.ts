@@ -19,7 +19,8 @@ export class EventOutbox {
   /** Keeps the event and sends it as soon as there is a link. One that cannot be kept is dropped, with a line in the log. */
   append(kind: string, data: Record<string, unknown>): void {
     try {
-      if (this.#journal.append(kind, data) === undefined) this.#log.warn({ kind }, 'event dropped: too many wait for their ack');
+      if (this.#journal.append(kind, data) === undefined)
+        this.#log.warn({ kind }, 'event dropped: too many wait for their ack');
     } catch (error) {
       this.#log.error({ err: error, kind }, 'event dropped: the journal cannot be written');
     }

@@ -52,7 +52,8 @@ export class Executor {
   /** On a new link every outcome that is not acknowledged is told again. */
   linkUp(link: AgentLink): void {
     this.#link = link;
-    for (const { commandId, outcome } of this.#options.journal.unacknowledged()) link.send('command_response', outcome, commandId);
+    for (const { commandId, outcome } of this.#options.journal.unacknowledged())
+      link.send('command_response', outcome, commandId);
   }
 
   linkDown(): void {
@@ -134,7 +135,9 @@ export class Executor {
     const cancel = new AbortController();
     this.#live.set(commandId, cancel);
     const running = this.#run(commandId, operation, params, command.remaining_ms, cancel.signal)
-      .catch((error: unknown) => this.#options.log.error({ err: error, commandId }, 'command failed in an unexpected way'))
+      .catch((error: unknown) =>
+        this.#options.log.error({ err: error, commandId }, 'command failed in an unexpected way'),
+      )
       .finally(() => {
         this.#live.delete(commandId);
         this.#running.delete(running);
@@ -143,17 +146,25 @@ export class Executor {
   }
 
   #admit({ operation, params }: CommandPayload): { operation: OperationName; params: unknown } {
-    if (!isOperationName(operation)) throw new ControlError('unsupported', `this agent knows no operation ${operation.slice(0, 64)}`);
+    if (!isOperationName(operation))
+      throw new ControlError('unsupported', `this agent knows no operation ${operation.slice(0, 64)}`);
     if (!this.#options.isAllowed(operation)) {
       this.#options.log.warn({ operation }, 'operation blocked by agent.yaml');
       throw new ControlError('operation_not_allowed', `the agent's own configuration does not allow ${operation}`);
     }
     const parsed = OPERATIONS[operation].params.safeParse(params);
-    if (!parsed.success) throw new ControlError('invalid_request', `params of ${operation}: ${firstIssue(parsed.error)}`);
+    if (!parsed.success)
+      throw new ControlError('invalid_request', `params of ${operation}: ${firstIssue(parsed.error)}`);
     return { operation, params: parsed.data };
   }
 
-  async #run(commandId: string, operation: OperationName, params: unknown, remainingMs: number, cancel: AbortSignal): Promise<void> {
+  async #run(
+    commandId: string,
+    operation: OperationName,
+    params: unknown,
+    remainingMs: number,
+    cancel: AbortSignal,
+  ): Promise<void> {
     const { handlers, clock, log } = this.#options;
     // A task keeps its own time, and its outcome says so.
     using deadline = new Deadline(clock, operation === 'task.start' ? undefined : remainingMs, cancel);

@@ -17,7 +17,14 @@ export interface HandlerParts {
 }
 
 /** One line per operation: read this to know everything an agent can be asked to do. */
-export function makeHandlers({ runner, tunnels, events, nowMs, info, settings }: HandlerParts): Record<OperationName, OperationHandler> {
+export function makeHandlers({
+  runner,
+  tunnels,
+  events,
+  nowMs,
+  info,
+  settings,
+}: HandlerParts): Record<OperationName, OperationHandler> {
   return {
     'agent.ping': handler(OPERATIONS['agent.ping'].params, async ({ echo }) => ({
       time: new Date(nowMs()).toISOString(),

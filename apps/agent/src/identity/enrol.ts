@@ -63,8 +63,12 @@ async function proveServer(options: EnrolOptions, fingerprint: string, signal: A
   const answer = await request(options, `/api/v1/identity?nonce=${nonce}`, undefined, signal);
   const server = parse(ServerIdentity, answer);
   const isOurs = fingerprintOf(server.public_key) === fingerprint;
-  if (isOurs && isSignedBy(server.public_key, identityStatement(server.server_id, nonce), server.signature)) return server;
-  throw new ControlError('server_key_mismatch', `${options.url} does not hold the key that the join token names: the token was not sent`);
+  if (isOurs && isSignedBy(server.public_key, identityStatement(server.server_id, nonce), server.signature))
+    return server;
+  throw new ControlError(
+    'server_key_mismatch',
+    `${options.url} does not hold the key that the join token names: the token was not sent`,
+  );
 }
 
 async function request(options: EnrolOptions, path: string, body: unknown, signal: AbortSignal): Promise<unknown> {

@@ -37,7 +37,8 @@ export class Journal implements Disposable {
       return Journal.#open(path, nowMs);
     } catch (error) {
       if (isBusy(error)) throw new ControlError('conflict', `another agent runs on ${path}`, { cause: error });
-      if (!isCorrupt(error)) throw new ControlError('journal_unavailable', `${path}: ${messageOf(error)}`, { cause: error });
+      if (!isCorrupt(error))
+        throw new ControlError('journal_unavailable', `${path}: ${messageOf(error)}`, { cause: error });
       renameSync(path, `${path}.corrupt-${nowMs()}`);
       return Journal.#open(path, nowMs);
     }
@@ -46,7 +47,9 @@ export class Journal implements Disposable {
   static #open(path: string, nowMs: () => number): Journal {
     const db = new DatabaseSync(path);
     try {
-      db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0');
+      db.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0',
+      );
       db.exec(SCHEMA);
       return new Journal(db, nowMs);
     } catch (error) {
@@ -146,7 +149,9 @@ export class Journal implements Disposable {
 
   /** Events after `seq` that are not acknowledged, at most `limit`. */
   eventsAfter(seq: number, limit: number): EventPayload[] {
-    const rows = this.#db.prepare('SELECT seq, kind, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?').all(seq, limit);
+    const rows = this.#db
+      .prepare('SELECT seq, kind, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?')
+      .all(seq, limit);
     return rows.map((row) => ({
       seq: Number(row['seq']),
       kind: String(row['kind']),
@@ -190,7 +195,9 @@ export class Journal implements Disposable {
     try {
       this.#db.prepare(sql).run(...values);
     } catch (error) {
-      throw new ControlError('journal_unavailable', `the journal cannot be written: ${messageOf(error)}`, { cause: error });
+      throw new ControlError('journal_unavailable', `the journal cannot be written: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -201,7 +208,9 @@ export class Journal implements Disposable {
       this.#db.exec('COMMIT');
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw new ControlError('journal_unavailable', `the journal cannot be written: ${messageOf(error)}`, { cause: error });
+      throw new ControlError('journal_unavailable', `the journal cannot be written: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 

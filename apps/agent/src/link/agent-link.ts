@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Heartbeat, endOfSocket } from '@drawbridge/link';
 import type { Clock, Link, LinkEnd, MessageSocket } from '@drawbridge/link';
-import { ControlError, ProtocolError, ServerMessage, WsClose, decodeMessage, encodeMessage } from '@drawbridge/protocol';
+import {
+  ControlError,
+  ProtocolError,
+  ServerMessage,
+  WsClose,
+  decodeMessage,
+  encodeMessage,
+} from '@drawbridge/protocol';
 import type { HeartbeatPayload } from '@drawbridge/protocol';
 import type { DialledLink } from './dial-link.ts';
 
@@ -93,7 +100,11 @@ export class AgentLink implements Link {
       if (typeof text !== 'string') throw new ProtocolError('message_binary', 'binary where text is expected');
       const decoded = decodeMessage(ServerMessage, text);
       if (!decoded.ok) {
-        this.send('error', { code: 'invalid_message', message: decoded.reason, ...(decoded.ref === undefined ? {} : { ref: decoded.ref }) });
+        this.send('error', {
+          code: 'invalid_message',
+          message: decoded.reason,
+          ...(decoded.ref === undefined ? {} : { ref: decoded.ref }),
+        });
         return;
       }
       this.#dispatch(decoded.message);
@@ -107,7 +118,8 @@ export class AgentLink implements Link {
     if (message.type === 'heartbeat') return this.#heartbeat.answered(message.id);
     if (message.type === 'disconnect') {
       const { reason, reconnect_after_ms: retryAfterMs } = message.payload;
-      this.#goodbye = retryAfterMs === undefined ? { kind: 'draining', reason } : { kind: 'retry_after', reason, retryAfterMs };
+      this.#goodbye =
+        retryAfterMs === undefined ? { kind: 'draining', reason } : { kind: 'retry_after', reason, retryAfterMs };
     }
     this.#options.listener.message(message, this);
   }

@@ -47,7 +47,12 @@ export class RejectedError extends ControlError {
 export type AgentFacts = Omit<AuthPayload, 'agent_id' | 'auth_token'>;
 
 /** Dials, checks that the control plane is the pinned one, signs in (PROTOCOL.md §2.1). */
-export async function dialLink(access: ServerAccess, facts: AgentFacts, clock: Clock, signal: AbortSignal): Promise<DialledLink> {
+export async function dialLink(
+  access: ServerAccess,
+  facts: AgentFacts,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<DialledLink> {
   const sessionId = randomUUID();
   const raw = await dialWebSocket(
     {
@@ -67,10 +72,16 @@ export async function dialLink(access: ServerAccess, facts: AgentFacts, clock: C
   try {
     const hello = await readHello(first, clock);
     requirePinnedServer(access, hello, sessionId);
-    const token = await authToken(access.credential, { agentId: access.agentId, serverId: hello.server_id, nonce: hello.nonce });
+    const token = await authToken(access.credential, {
+      agentId: access.agentId,
+      serverId: hello.server_id,
+      nonce: hello.nonce,
+    });
     const second = firstMessage(first.rest);
     const payload: AuthPayload = { ...facts, agent_id: access.agentId, auth_token: token };
-    raw.send(encodeMessage({ id: randomUUID(), type: 'auth', timestamp: new Date(clock.now()).toISOString(), payload }));
+    raw.send(
+      encodeMessage({ id: randomUUID(), type: 'auth', timestamp: new Date(clock.now()).toISOString(), payload }),
+    );
     return { socket: second.rest, hello, accepted: await readAnswer(second, clock) };
   } catch (error) {
     raw.terminate();
@@ -94,7 +105,10 @@ async function readHello(first: FirstMessage, clock: Clock): Promise<HelloPayloa
 function requirePinnedServer({ serverKey, agentId }: ServerAccess, hello: HelloPayload, sessionId: string): void {
   if (serverKey === undefined) return;
   if (isSignedBy(serverKey, helloStatement(hello.server_id, hello.nonce, sessionId), hello.signature)) return;
-  throw new RejectedError('server_key_mismatch', `the control plane does not hold the key that agent ${agentId} pinned`);
+  throw new RejectedError(
+    'server_key_mismatch',
+    `the control plane does not hold the key that agent ${agentId} pinned`,
+  );
 }
 
 async function readAnswer(second: FirstMessage, clock: Clock): Promise<DialledLink['accepted']> {
@@ -102,7 +116,8 @@ async function readAnswer(second: FirstMessage, clock: Clock): Promise<DialledLi
     return new ControlError('timed_out', `no answer to auth within ${LIMITS.authTimeoutMs} ms`);
   });
   const message = parse(text);
-  if (message.type !== 'auth_response') throw new ControlError('protocol_error', `auth_response expected, not ${message.type}`);
+  if (message.type !== 'auth_response')
+    throw new ControlError('protocol_error', `auth_response expected, not ${message.type}`);
   if (message.payload.status === 'authenticated') return message.payload;
   const { code, message: reason, retryable } = message.payload;
   if (retryable) throw new ControlError('auth_failed', `${code}: ${reason}`);

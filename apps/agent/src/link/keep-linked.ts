@@ -72,17 +72,24 @@ export class LinkKeeper {
         clock,
         random: Math.random,
         onLost: ({ end, failures, livedMs, waitMs }) => {
-          log.info({ failures, livedMs, waitMs, kind: end.kind }, `Channel closed (${end.reason}). Scheduling backoff.`);
+          log.info(
+            { failures, livedMs, waitMs, kind: end.kind },
+            `Channel closed (${end.reason}). Scheduling backoff.`,
+          );
           this.#noteLoss(livedMs);
         },
         onAuthRejected: ({ end, waitMs }) => {
           log.warn({ waitMs }, `Auth rejected (${end.reason}). Delaying retry.`);
           const code = end.error instanceof ControlError ? end.error.code : 'auth_failed';
-          if (code === 'server_key_mismatch') log.error({ code }, 'THE CONTROL PLANE IS NOT THE ONE THIS AGENT ENROLLED WITH: nothing was told to it');
+          if (code === 'server_key_mismatch')
+            log.error({ code }, 'THE CONTROL PLANE IS NOT THE ONE THIS AGENT ENROLLED WITH: nothing was told to it');
           else log.error({ code }, 'the credential of this agent must be rotated: enrol it again');
         },
         onDuplicateIdentity: () =>
-          log.error({ code: 'duplicate_identity' }, 'another machine uses the identity of this agent: a cloned machine? Enrol one of them anew'),
+          log.error(
+            { code: 'duplicate_identity' },
+            'another machine uses the identity of this agent: a cloned machine? Enrol one of them anew',
+          ),
       },
       signal,
     );
@@ -94,7 +101,13 @@ export class LinkKeeper {
     this.#serverAheadMs = Date.parse(dialled.hello.time) - clock.now();
     const serverMs = dialled.accepted.config.heartbeat_interval * 1000;
     if (serverMs < this.#interval.intervalMs) this.#interval.reset(serverMs);
-    const link = new AgentLink({ dialled, clock, intervalMs: this.#interval.intervalMs, listener: user, health: () => user.health() });
+    const link = new AgentLink({
+      dialled,
+      clock,
+      intervalMs: this.#interval.intervalMs,
+      listener: user,
+      health: () => user.health(),
+    });
     this.#link = link;
     log.info({ epoch: dialled.accepted.epoch, serverAheadMs: this.#serverAheadMs }, 'Relay channel established');
     user.linkUp(link);
@@ -134,7 +147,10 @@ export class LinkKeeper {
     this.#link = undefined;
     const lowered = livedMs === 0 ? undefined : this.#interval.lost({ livedMs, quietMs });
     if (lowered === undefined) return;
-    this.#options.log.warn(lowered, 'something between here and the control plane hangs up on quiet links: heartbeat interval lowered');
+    this.#options.log.warn(
+      lowered,
+      'something between here and the control plane hangs up on quiet links: heartbeat interval lowered',
+    );
   }
 }
 

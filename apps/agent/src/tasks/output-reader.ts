@@ -50,7 +50,7 @@ export async function* readTaskFile(request: ReadRequest, signal: AbortSignal): 
 /** How long a task's file is on disk; 0 before its first byte. */
 export async function sizeOfTaskFile(path: string): Promise<number> {
   await using file = await openIfThere(path);
-  return sizeOf(file);
+  return await sizeOf(file);
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {

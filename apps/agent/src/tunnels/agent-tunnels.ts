@@ -52,7 +52,10 @@ export class AgentTunnels implements AsyncDisposable {
   async open({ tunnelId, token }: { tunnelId: string; token: string }, signal: AbortSignal): Promise<void> {
     const { access, clock, log, serverNowMs } = this.#options;
     if (access.serverKey === undefined) {
-      throw new ControlError('forbidden', 'no tunnel without a pinned key of the control plane: set server.server_key, or enrol');
+      throw new ControlError(
+        'forbidden',
+        'no tunnel without a pinned key of the control plane: set server.server_key, or enrol',
+      );
     }
     const binding = { agentId: access.agentId, tunnelId, serverKey: access.serverKey, serverNowMs: serverNowMs() };
     const { protocol } = await verifyTunnelToken(token, binding);
@@ -124,7 +127,8 @@ async function readAnswer(first: FirstMessage, clock: Clock): Promise<void> {
   });
   if (typeof message === 'string') throw new ControlError('tunnel_unavailable', 'text on a tunnel');
   const { type, flags, payload } = decodeFrame(message);
-  if (type !== FrameType.ConnectAck) throw new ControlError('tunnel_unavailable', `CONNECT was answered with type ${type}`);
+  if (type !== FrameType.ConnectAck)
+    throw new ControlError('tunnel_unavailable', `CONNECT was answered with type ${type}`);
   if ((flags & FrameFlag.Err) === 0) return;
   const refusal = decodeJson(ErrorPayload, payload);
   throw new ControlError('tunnel_unavailable', `CONNECT was refused: ${refusal.message} (${refusal.code})`);

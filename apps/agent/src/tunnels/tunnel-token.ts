@@ -27,7 +27,8 @@ export async function verifyTunnelToken(token: string, binding: TokenBinding): P
       clockTolerance: SKEW_SECONDS,
       currentDate: new Date(binding.serverNowMs),
     });
-    if (payload['tunnel_id'] === binding.tunnelId && typeof payload['protocol'] === 'string') return { protocol: payload['protocol'] };
+    if (payload['tunnel_id'] === binding.tunnelId && typeof payload['protocol'] === 'string')
+      return { protocol: payload['protocol'] };
   } catch (cause) {
     if (!(cause instanceof errors.JOSEError)) throw cause;
     throw new ControlError('auth_failed', 'the tunnel token is forged, expired or for another agent', { cause });

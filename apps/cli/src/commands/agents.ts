@@ -7,7 +7,10 @@ interface JsonOption {
 }
 
 export function addAgents(program: Command): void {
-  const agents = program.command('agents').summary('list, show and revoke agents').description('Machines that dial in.');
+  const agents = program
+    .command('agents')
+    .summary('list, show and revoke agents')
+    .description('Machines that dial in.');
   agents
     .command('ls')
     .description('Lists agents.')
@@ -37,7 +40,10 @@ export function addAgents(program: Command): void {
     .action(async (name: string, options: JsonOption) => {
       const agent = await (await connect()).getAgent(name);
       if (options.json === true) return printJson(agent);
-      const rows = Object.entries(agent).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
+      const rows = Object.entries(agent).map(([key, value]) => [
+        key,
+        typeof value === 'string' ? value : JSON.stringify(value),
+      ]);
       process.stdout.write(table(['KEY', 'VALUE'], rows));
     });
   agents

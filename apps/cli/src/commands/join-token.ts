@@ -21,11 +21,18 @@ export function addJoinToken(program: Command): void {
     .description('Makes a join token and prints how to use it.')
     .option('--ttl <duration>', 'how long it works (24h at most)', '1h')
     .option('--uses <n>', 'how many machines may use it', '1')
-    .option('--label <k=v>', 'bind agents to this label; may be given again', (value: string, all: readonly string[]) => [...all, value], [])
+    .option(
+      '--label <k=v>',
+      'bind agents to this label; may be given again',
+      (value: string, all: readonly string[]) => [...all, value],
+      [],
+    )
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  drawbridge join-token create --ttl 10m --label site=lab')
     .action(async (options: CreateOptions) => {
-      const issued = await (await connect()).createJoinToken({
+      const issued = await (
+        await connect()
+      ).createJoinToken({
         ttlSeconds: parseDuration(options.ttl),
         uses: Number(options.uses),
         labels: Object.fromEntries(options.label.map(parseLabel)),
@@ -43,7 +50,11 @@ export function addJoinToken(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const items = await (await connect()).listJoinTokens();
       if (options.json === true) return items.forEach(printJson);
-      const rows = items.map((token) => [token.id, `${token.uses_left}/${token.uses}`, token.revoked ? 'revoked' : token.expires_at]);
+      const rows = items.map((token) => [
+        token.id,
+        `${token.uses_left}/${token.uses}`,
+        token.revoked ? 'revoked' : token.expires_at,
+      ]);
       process.stdout.write(table(['TOKEN', 'USES LEFT', 'EXPIRES'], rows));
     });
   tokens

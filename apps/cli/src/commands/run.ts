@@ -36,7 +36,10 @@ export function addRun(program: Command): void {
     .option('--mode <mode>', "the provider's mode")
     .option('--model <model>', "the provider's model")
     .option('--json', 'one JSON document per line')
-    .addHelpText('after', "\nExamples:\n  drawbridge run build-1 --provider shell 'uname -a'\n  drawbridge run build-1 --provider shell --file deploy.sh --timeout 1h")
+    .addHelpText(
+      'after',
+      "\nExamples:\n  drawbridge run build-1 --provider shell 'uname -a'\n  drawbridge run build-1 --provider shell --file deploy.sh --timeout 1h",
+    )
     .action(async (agent: string, instructions: string | undefined, options: RunOptions) => {
       process.exitCode = await run(agent, instructions, options);
     });

@@ -9,7 +9,10 @@ interface JsonOption {
 }
 
 export function addTasks(program: Command): void {
-  const tasks = program.command('tasks').summary('list, show, read and cancel tasks').description('Tasks and what they wrote.');
+  const tasks = program
+    .command('tasks')
+    .summary('list, show, read and cancel tasks')
+    .description('Tasks and what they wrote.');
   tasks
     .command('ls')
     .description('Lists the newest tasks.')
@@ -21,7 +24,10 @@ export function addTasks(program: Command): void {
       const client = await connect();
       const limit = Number(options.limit);
       if (!(Number.isInteger(limit) && limit >= 1 && limit <= 200)) throw new UsageError('--limit is 1 to 200');
-      const [items, agents] = await Promise.all([client.listTasks({ limit, agent: options.agent }), client.listAgents()]);
+      const [items, agents] = await Promise.all([
+        client.listTasks({ limit, agent: options.agent }),
+        client.listAgents(),
+      ]);
       if (options.json === true) return items.forEach(printJson);
       const names = new Map(agents.map(({ id, name }) => [id, name]));
       const rows = items.map((task) => [
@@ -43,7 +49,10 @@ export function addTasks(program: Command): void {
     .action(async (id: string, options: JsonOption) => {
       const task = await (await connect()).getTask(id);
       if (options.json === true) return printJson(task);
-      const rows = Object.entries(task).map(([key, value]) => [key, typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '')]);
+      const rows = Object.entries(task).map(([key, value]) => [
+        key,
+        typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? ''),
+      ]);
       process.stdout.write(table(['KEY', 'VALUE'], rows));
     });
   tasks
@@ -78,6 +87,9 @@ export function addTasks(program: Command): void {
     .action(async (id: string, options: JsonOption) => {
       const task = await (await connect()).cancelTask(id);
       if (options.json === true) printJson(task);
-      else process.stdout.write(task.ended_at === null ? `task ${task.id} is being cancelled\n` : `${outcomeLine(task)}\n`);
+      else
+        process.stdout.write(
+          task.ended_at === null ? `task ${task.id} is being cancelled\n` : `${outcomeLine(task)}\n`,
+        );
     });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Shutdown, dataDirOf, makeDataDir, writeFileAtomic } from '@drawbridge/runtime';
@@ -13,7 +13,6 @@ import { UsageError } from '../exit-codes.ts';
 import { colour } from '../output.ts';
 import { patience } from '../patience.ts';
 import { interruptible, streamTask } from '../stream-task.ts';
-import { readFile } from 'node:fs/promises';
 
 const PORT_DEFAULT = '7400';
 const DRAIN_MS = 60_000;
@@ -34,7 +33,7 @@ export function addUp(program: Command): void {
     .option('--port <port>', `port to listen on (default ${PORT_DEFAULT}; a free one with --once)`)
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--data <dir>', 'where state is kept')
-    .option('--once <script>', "run this script as a task, print its output, end with its exit code")
+    .option('--once <script>', 'run this script as a task, print its output, end with its exit code')
     .addHelpText('after', "\nExamples:\n  drawbridge up\n  drawbridge up --once 'uname -a'")
     .action(async (options: UpOptions) => {
       process.exitCode = await up(options);
@@ -45,15 +44,17 @@ async function up(options: UpOptions): Promise<number> {
   const dataDir = resolve(dataDirOf(options.data, process.env));
   const running = await readLocal(dataDir);
   if (running !== undefined) return alreadyRunning(running, options);
-  using shutdown = new Shutdown({ drainTimeoutMs: DRAIN_MS, onSignal: () => process.stderr.write('\nstopping: what runs may finish (Ctrl-C again ends it now) …\n') });
-  process.on('disconnect', () => shutdown.request('the parent process has gone'));
+  using shutdown = new Shutdown({
+    drainTimeoutMs: DRAIN_MS,
+    onSignal: () => process.stderr.write('\nstopping: what runs may finish (Ctrl-C again ends it now) …\n'),
+  });
 
   await using parts = new AsyncDisposableStack();
   makeDataDir(dataDir);
   const local = await startServer(dataDir, options, parts);
   const client = clientFor({ url: local.url, token: await readToken(local), ca: undefined });
   const agent = await startAgent(dataDir, local.url, client, parts);
-  if (options.once !== undefined) return runOnce(client, options.once, shutdown);
+  if (options.once !== undefined) return await runOnce(client, options.once, shutdown);
 
   const link = await client.createSignInLink();
   process.stdout.write(welcome(local.url, link, dataDir));
@@ -80,7 +81,12 @@ async function startServer(dataDir: string, options: UpOptions, parts: AsyncDisp
   return local;
 }
 
-async function startAgent(dataDir: string, url: string, client: DrawbridgeClient, parts: AsyncDisposableStack): Promise<ChildProgram> {
+async function startAgent(
+  dataDir: string,
+  url: string,
+  client: DrawbridgeClient,
+  parts: AsyncDisposableStack,
+): Promise<ChildProgram> {
   const agentDir = join(dataDir, 'agent');
   const logFile = join(dataDir, 'agent.log');
   if (!existsSync(join(agentDir, 'identity.json'))) {
@@ -103,7 +109,10 @@ async function runOnce(client: DrawbridgeClient, script: string, shutdown: Shutd
   const task = await client.createTask({ agent: LOCAL_AGENT, provider: 'shell', instructions: script }, patience());
   const cancel = () => void client.cancelTask(task.id).catch(() => undefined);
   shutdown.drain.addEventListener('abort', cancel, { once: true });
-  return interruptible((signal) => streamTask(client, task.id, { json: false }, signal), () => undefined);
+  return interruptible(
+    (signal) => streamTask(client, task.id, { json: false }, signal),
+    () => undefined,
+  );
 }
 
 /** One data directory, one `up`: a second one uses the first. */
@@ -111,7 +120,7 @@ async function alreadyRunning(local: LocalFile, options: UpOptions): Promise<num
   if (options.once === undefined) throw new UsageError(`already running at ${local.url} (process ${local.pid})`);
   const client = clientFor({ url: local.url, token: await readToken(local), ca: undefined });
   using shutdown = new Shutdown({ drainTimeoutMs: DRAIN_MS });
-  return runOnce(client, options.once, shutdown);
+  return await runOnce(client, options.once, shutdown);
 }
 
 async function readToken(local: LocalFile): Promise<string> {

@@ -38,7 +38,8 @@ export class AgentService {
   async find(idOrName: string): Promise<AgentRow> {
     const agents = new AgentsRepository(this.#options.db);
     const row = UUID.test(idOrName) ? await agents.find(idOrName) : await agents.findByName(idOrName);
-    if (row === undefined || row.status === 'revoked') throw new ControlError('agent_not_found', `no agent ${idOrName.slice(0, 64)}`);
+    if (row === undefined || row.status === 'revoked')
+      throw new ControlError('agent_not_found', `no agent ${idOrName.slice(0, 64)}`);
     return row;
   }
 
@@ -53,7 +54,11 @@ export class AgentService {
     const row = newAgentRow({ agentId: randomUUID(), name, labels, now: timestamp(clock) });
     const expiresAt = timestamp(clock, expiresInSeconds * 1000);
     try {
-      await new AgentsRepository(db).insert({ ...row, auth_token_hash: secretHash(key), auth_token_expires_at: expiresAt });
+      await new AgentsRepository(db).insert({
+        ...row,
+        auth_token_hash: secretHash(key),
+        auth_token_expires_at: expiresAt,
+      });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       throw new ControlError('agent_name_taken', `an agent named ${name} exists already`, { cause: error });

@@ -58,6 +58,14 @@ export class Enrolment {
 
 function requireProof({ token, publicKey, proof }: EnrolRequest): void {
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: publicKey }, format: 'jwk' });
-  if (verify(null, Buffer.from(enrolStatement(token.split('.')[0] ?? '', publicKey)), key, Buffer.from(proof, 'base64url'))) return;
+  if (
+    verify(
+      null,
+      Buffer.from(enrolStatement(token.split('.')[0] ?? '', publicKey)),
+      key,
+      Buffer.from(proof, 'base64url'),
+    )
+  )
+    return;
   throw new ControlError('auth_failed', 'the proof is not a signature by the public key');
 }

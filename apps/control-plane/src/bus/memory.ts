@@ -5,7 +5,9 @@ export class MemoryBus implements Bus {
   readonly #listeners = new Map<Topic, Set<() => void>>();
 
   publish(topic: Topic): void {
-    for (const listener of [...(this.#listeners.get(topic) ?? [])]) listener();
+    // A copy: a listener may unsubscribe while it is told.
+    const listeners = Array.from(this.#listeners.get(topic) ?? []);
+    for (const listener of listeners) listener();
   }
 
   subscribe(topic: Topic, listener: () => void): () => void {

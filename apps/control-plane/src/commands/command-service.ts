@@ -71,7 +71,11 @@ export class CommandService {
    * Stores a command, together with what `alongside` writes, and wakes up its delivery. Throws `agent_offline` when the
    * agent is away and nothing is queued, `queue_full` when too many wait.
    */
-  async create(wanted: NewCommand, actor: Actor, alongside?: (db: Db, command: CommandRow) => Promise<void>): Promise<CommandRow> {
+  async create(
+    wanted: NewCommand,
+    actor: Actor,
+    alongside?: (db: Db, command: CommandRow) => Promise<void>,
+  ): Promise<CommandRow> {
     const { db, presence, box, clock } = this.#options;
     if (!wanted.queueIfOffline && presence.current(wanted.agentId) === undefined) {
       throw new ControlError('agent_offline', `agent ${wanted.agentId} is offline`);
@@ -104,7 +108,10 @@ export class CommandService {
     await db.transaction().execute(async (trx) => {
       const commands = new CommandsRepository(trx);
       if ((await commands.countOfAgent(wanted.agentId, UNFINISHED_STATES)) >= LIMITS.commandsPerAgentMax) {
-        throw new ControlError('queue_full', `agent ${wanted.agentId} has ${LIMITS.commandsPerAgentMax} unfinished commands`);
+        throw new ControlError(
+          'queue_full',
+          `agent ${wanted.agentId} has ${LIMITS.commandsPerAgentMax} unfinished commands`,
+        );
       }
       await commands.insert(row);
       await alongside?.(trx, row);
@@ -141,7 +148,10 @@ export class CommandService {
   async cancel(id: string): Promise<CommandRow> {
     const { db, clock } = this.#options;
     const now = timestamp(clock);
-    const atOnce = await this.move({ id, from: ['queued'], set: finished({ status: 'cancelled' }, now) }, { status: 'cancelled' });
+    const atOnce = await this.move(
+      { id, from: ['queued'], set: finished({ status: 'cancelled' }, now) },
+      { status: 'cancelled' },
+    );
     if (atOnce !== undefined) return atOnce;
     const asked = await new CommandsRepository(db).requestCancel(id, UNFINISHED_STATES, now);
     if (asked === undefined) return this.get(id);

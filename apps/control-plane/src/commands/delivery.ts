@@ -29,7 +29,10 @@ export class Delivery {
   /** One pump an agent; `again` means something came while it ran. */
   readonly #pumping = new Map<string, { again: boolean }>();
 
-  constructor(commands: CommandService, { db, presence, clock, log }: { db: Kysely<Schema>; presence: Presence; clock: Clock; log: Logger }) {
+  constructor(
+    commands: CommandService,
+    { db, presence, clock, log }: { db: Kysely<Schema>; presence: Presence; clock: Clock; log: Logger },
+  ) {
     this.#commands = commands;
     this.#db = db;
     this.#presence = presence;
@@ -104,7 +107,10 @@ export class Delivery {
         return;
       }
       const set = { state: 'delivered', journal_id: link.journalId } as const;
-      const moved = await this.#commands.move({ id: row.id, from: ['delivered', 'running'], set, fence: link }, undefined);
+      const moved = await this.#commands.move(
+        { id: row.id, from: ['delivered', 'running'], set, fence: link },
+        undefined,
+      );
       if (moved === undefined) return;
     }
     this.#send(link, row);
@@ -114,7 +120,13 @@ export class Delivery {
     if (row.cancel_requested_at !== null) link.send('cancel', { command_id: row.id });
     link.unacknowledged.add(row.id);
     const remainingMs =
-      row.deadline_at === null ? row.timeout_seconds * 1000 : Math.max(0, Date.parse(row.deadline_at) - this.#clock.now());
-    link.send('command', { operation: row.operation, params: this.#commands.paramsOf(row), remaining_ms: remainingMs }, row.id);
+      row.deadline_at === null
+        ? row.timeout_seconds * 1000
+        : Math.max(0, Date.parse(row.deadline_at) - this.#clock.now());
+    link.send(
+      'command',
+      { operation: row.operation, params: this.#commands.paramsOf(row), remaining_ms: remainingMs },
+      row.id,
+    );
   }
 }

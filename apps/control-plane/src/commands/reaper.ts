@@ -19,7 +19,10 @@ export class Reaper {
   readonly #clock: Clock;
   readonly #log: Logger;
 
-  constructor(commands: CommandService, { db, presence, clock, log }: { db: Kysely<Schema>; presence: Presence; clock: Clock; log: Logger }) {
+  constructor(
+    commands: CommandService,
+    { db, presence, clock, log }: { db: Kysely<Schema>; presence: Presence; clock: Clock; log: Logger },
+  ) {
     this.#commands = commands;
     this.#db = db;
     this.#presence = presence;

@@ -61,7 +61,11 @@ export function installErrorHandler(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) =>
     reply
       .code(404)
-      .send({ code: 'not_found', message: `no route ${request.method} ${pathOf(request.url)}`, request_id: request.id }),
+      .send({
+        code: 'not_found',
+        message: `no route ${request.method} ${pathOf(request.url)}`,
+        request_id: request.id,
+      }),
   );
 }
 
@@ -77,7 +81,10 @@ function describe(error: FastifyError | ControlError): Described {
     return { status: STATUS[error.code], code: error.code, message: error.message, details: error.details };
   }
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const issues = error.validation.map(({ instancePath, message }) => ({ path: instancePath, message: message ?? '' }));
+    const issues = error.validation.map(({ instancePath, message }) => ({
+      path: instancePath,
+      message: message ?? '',
+    }));
     const first = issues[0];
     const message = `${error.validationContext ?? 'request'}${first?.path ?? ''}: ${first?.message ?? 'invalid'}`;
     return { status: 422, code: 'invalid_request', message, details: { issues: issues.slice(0, 20) } };

@@ -22,7 +22,8 @@ export class ServerIdentity {
     this.privateKey = privateKey;
     this.verifyKey = createPublicKey(privateKey);
     const jwk = this.verifyKey.export({ format: 'jwk' });
-    if (jwk.crv !== 'Ed25519' || jwk.x === undefined) throw new ControlError('internal', 'the server key is not Ed25519');
+    if (jwk.crv !== 'Ed25519' || jwk.x === undefined)
+      throw new ControlError('internal', 'the server key is not Ed25519');
     this.publicKey = jwk.x;
     this.fingerprint = createHash('sha256').update(Buffer.from(jwk.x, 'base64url')).digest('base64url');
   }

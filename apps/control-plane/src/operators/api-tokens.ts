@@ -45,7 +45,10 @@ export class ApiTokens {
     if ((await this.#tokens.countApiTokens()) > 0) return false;
     const token = (await readFile(file, 'utf8')).trim();
     if (!TOKEN.test(token)) {
-      throw new ControlError('invalid_request', `${file}: a bootstrap token is dbt_ and at least 32 letters, digits, . _ or -`);
+      throw new ControlError(
+        'invalid_request',
+        `${file}: a bootstrap token is dbt_ and at least 32 letters, digits, . _ or -`,
+      );
     }
     await this.#store('bootstrap', token);
     return true;

@@ -30,7 +30,10 @@ export function authorise(actor: Actor, verb: Verb, resource: Resource): void {
     case 'system':
       // Of its own accord the control plane opens tunnels on behalf of an actor who was authorised, and nothing else.
       if (verb === 'tunnel.open') return;
-      throw new ControlError('forbidden', `${verb} on ${resource.agentId ?? 'the control plane'} is not for the system`);
+      throw new ControlError(
+        'forbidden',
+        `${verb} on ${resource.agentId ?? 'the control plane'} is not for the system`,
+      );
     default:
       unreachable(actor.kind);
   }

@@ -32,14 +32,17 @@ export class CommandsRepository {
   move({ id, from, set, fence }: Move): Promise<CommandRow | undefined> {
     let query = this.#db.updateTable('commands').set(set).where('id', '=', id).where('state', 'in', from);
     if (fence !== undefined) {
-      query = query.where('agent_id', '=', fence.agentId).where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom('agents')
-            .select('agent_id')
-            .where('agent_id', '=', fence.agentId)
-            .where('epoch', '=', fence.epoch),
-        ),
-      );
+      query = query
+        .where('agent_id', '=', fence.agentId)
+        .where((where) =>
+          where.exists(
+            where
+              .selectFrom('agents')
+              .select('agent_id')
+              .where('agent_id', '=', fence.agentId)
+              .where('epoch', '=', fence.epoch),
+          ),
+        );
     }
     return query.returningAll().executeTakeFirst();
   }
@@ -63,7 +66,7 @@ export class CommandsRepository {
       .where('agent_id', '=', agentId)
       .where('state', 'in', states)
       .executeTakeFirstOrThrow();
-    return Number(row.count);
+    return row.count;
   }
 
   /** Queued commands past their time to live. */

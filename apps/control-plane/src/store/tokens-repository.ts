@@ -56,7 +56,7 @@ export class TokensRepository {
       .selectFrom('api_tokens')
       .select(({ fn }) => fn.countAll<number>().as('count'))
       .executeTakeFirstOrThrow();
-    return Number(row.count);
+    return row.count;
   }
 
   findApiToken(secretHash: string): Promise<ApiTokenRow | undefined> {

@@ -181,7 +181,12 @@ function ended(command: CommandRow, data: unknown) {
   const parsed = TaskOutcome.safeParse(data);
   if (!parsed.success) {
     const message = 'the agent reported an outcome that is none';
-    return { state: 'indeterminate', ended_at: command.ended_at, error_code: 'agent_error', error_message: message } as const;
+    return {
+      state: 'indeterminate',
+      ended_at: command.ended_at,
+      error_code: 'agent_error',
+      error_message: message,
+    } as const;
   }
   const outcome = parsed.data;
   return {

@@ -152,7 +152,8 @@ export class SystemTunnels {
   async #admit(agentId: string, tunnelId: string, message: string | Uint8Array): Promise<Entry> {
     if (typeof message === 'string') throw new ControlError('protocol_error', 'text on a tunnel');
     const { type, channelId, payload } = decodeFrame(message);
-    if (type !== FrameType.Connect || channelId !== 0) throw new ControlError('protocol_error', 'the first frame is no CONNECT');
+    if (type !== FrameType.Connect || channelId !== 0)
+      throw new ControlError('protocol_error', 'the first frame is no CONNECT');
     const connect = decodeJson(ConnectPayload, payload);
     if (connect.agent_id !== agentId || connect.tunnel_id !== tunnelId || connect.version > PROTOCOL_VERSION) {
       throw new ControlError('auth_failed', 'CONNECT names another agent, tunnel or version');

@@ -55,7 +55,8 @@ export class TunnelTokens {
       claims.data.port === expected.port &&
       claims.data.protocol === expected.protocol &&
       claims.data.domain === expected.domain;
-    if (!bound || payload.jti === undefined) throw new ControlError('auth_failed', 'the tunnel token is for another tunnel');
+    if (!bound || payload.jti === undefined)
+      throw new ControlError('auth_failed', 'the tunnel token is for another tunnel');
     this.#forgetExpired();
     if (this.#spent.has(payload.jti)) throw new ControlError('auth_failed', 'the tunnel token was used before');
     this.#spent.set(payload.jti, this.#clock.now() + LIMITS.tunnelTokenMs + SKEW_SECONDS * 1000);

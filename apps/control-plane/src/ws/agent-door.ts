@@ -100,7 +100,10 @@ export class AgentDoor {
     }
     if (attached.superseded !== undefined) attached.superseded.end(WsClose.Superseded, 'superseded');
     if (attached.duplicateIdentity) {
-      log.error({ agentId: agent.agent_id, name: agent.name, code: 'duplicate_identity' }, 'two machines share one identity: a cloned machine?');
+      log.error(
+        { agentId: agent.agent_id, name: agent.name, code: 'duplicate_identity' },
+        'two machines share one identity: a cloned machine?',
+      );
     }
     sendMessage(socket, clock, 'auth_response', {
       status: 'authenticated',

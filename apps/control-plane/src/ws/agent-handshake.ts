@@ -58,7 +58,8 @@ function parseAuth(message: string | Uint8Array, agent: AgentRow): AuthPayload {
   if (typeof message !== 'string') throw new ProtocolError('message_binary', 'binary where text is expected');
   const decoded = decodeMessage(AgentMessage, message);
   if (!decoded.ok) throw new ControlError('invalid_message', `auth expected: ${decoded.reason}`);
-  if (decoded.message.type !== 'auth') throw new ControlError('auth_failed', `auth expected, not ${decoded.message.type}`);
+  if (decoded.message.type !== 'auth')
+    throw new ControlError('auth_failed', `auth expected, not ${decoded.message.type}`);
   const auth = decoded.message.payload;
   if (auth.agent_id !== agent.agent_id) throw new ControlError('auth_failed', 'auth names another agent');
   return auth;

@@ -91,7 +91,12 @@ export class AgentLink implements LiveLink {
       if (typeof text !== 'string') throw new ProtocolError('message_binary', 'binary where text is expected');
       const decoded = decodeMessage(AgentMessage, text);
       if (decoded.ok) this.#handle(decoded.message);
-      else this.send('error', { code: 'invalid_message', message: decoded.reason, ...(decoded.ref === undefined ? {} : { ref: decoded.ref }) });
+      else
+        this.send('error', {
+          code: 'invalid_message',
+          message: decoded.reason,
+          ...(decoded.ref === undefined ? {} : { ref: decoded.ref }),
+        });
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.end(error.code === 'message_json' ? WsClose.InvalidPayload : WsClose.UnsupportedData, error.code);

@@ -49,7 +49,10 @@ export class LinkWatch {
     const now = timestamp(this.#clock);
     try {
       for (let index = 0; index < heard.length; index += LIMITS.rowsPerStatementMax) {
-        await new AgentsRepository(this.#db).touchHeartbeats(heard.slice(index, index + LIMITS.rowsPerStatementMax), now);
+        await new AgentsRepository(this.#db).touchHeartbeats(
+          heard.slice(index, index + LIMITS.rowsPerStatementMax),
+          now,
+        );
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'heartbeats not written');

@@ -18,7 +18,8 @@ export class Strangers {
   /** Throws ControlError `rate_limited` when too many of this address wait already. */
   admit(address: string): Stranger {
     const count = this.#counts.get(address) ?? 0;
-    if (count >= this.#max) throw new ControlError('rate_limited', `${count} connections of ${address} have not authenticated yet`);
+    if (count >= this.#max)
+      throw new ControlError('rate_limited', `${count} connections of ${address} have not authenticated yet`);
     this.#counts.set(address, count + 1);
     let counted = true;
     const leave = () => {

@@ -67,7 +67,12 @@ export class UpgradeHandler {
     if (tunnelId === undefined && !UUID_TEXT.test(sessionId ?? '')) {
       throw new ControlError('invalid_request', 'X-Session-Id is no UUID');
     }
-    const { message: accepted, ws } = await this.#accept(tunnelId === undefined ? 'link' : 'tunnel', request, socket, head);
+    const { message: accepted, ws } = await this.#accept(
+      tunnelId === undefined ? 'link' : 'tunnel',
+      request,
+      socket,
+      head,
+    );
     const serving =
       tunnelId === undefined
         ? door.serve(agent, sessionId ?? '', accepted, () => stranger.isKnown())
@@ -80,19 +85,27 @@ export class UpgradeHandler {
 
   async #agent(agentId: string, request: IncomingMessage): Promise<AgentRow> {
     const deviceId = headerOf(request, 'x-device-id');
-    if (deviceId !== undefined && deviceId !== agentId) throw new ControlError('auth_failed', 'X-Device-Id names another agent');
+    if (deviceId !== undefined && deviceId !== agentId)
+      throw new ControlError('auth_failed', 'X-Device-Id names another agent');
     const row = await new AgentsRepository(this.#options.db).find(agentId);
     if (row === undefined || row.status === 'revoked') throw new ControlError('auth_failed', 'no such agent');
     return row;
   }
 
-  #accept(kind: WsKind, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<{ message: MessageSocket; ws: WebSocket }> {
+  #accept(
+    kind: WsKind,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<{ message: MessageSocket; ws: WebSocket }> {
     return new Promise((resolve, reject) => {
       if (socket.destroyed) {
         reject(new ControlError('unauthenticated', 'the client has gone'));
         return;
       }
-      this.#servers[kind].handleUpgrade(request, socket, head, (ws) => resolve({ message: wsSocket(ws, { transport: socket }), ws }));
+      this.#servers[kind].handleUpgrade(request, socket, head, (ws) =>
+        resolve({ message: wsSocket(ws, { transport: socket }), ws }),
+      );
       // `ws` answers a bad handshake by itself and says nothing.
       socket.once('close', () => reject(new ControlError('unauthenticated', 'the handshake failed')));
     });

@@ -3,7 +3,8 @@
 const REFRESH_MS = 2_000;
 const OUTPUT_CHARACTERS_MAX = 200_000;
 // Everything but tab and newline that a terminal, or a reader of bidirectional text, would act on.
-const CONTROLS = /\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const CONTROLS =
+  /\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const byId = (id) => document.getElementById(id);
 const say = (text) => (byId('status').textContent = text);
@@ -55,7 +56,8 @@ const mebibytes = (bytes) => (bytes === undefined ? '' : `${Math.round(bytes / 1
 function agentRow(agent) {
   const tr = document.createElement('tr');
   const health = agent.health ?? {};
-  const memory = health.memory && `${mebibytes(health.memory.available_bytes)} free of ${mebibytes(health.memory.total_bytes)}`;
+  const memory =
+    health.memory && `${mebibytes(health.memory.available_bytes)} free of ${mebibytes(health.memory.total_bytes)}`;
   const rtt = health.rtt_ms === undefined ? '' : `${health.rtt_ms.toFixed(1)} ms`;
   tr.append(cell(agent.name), stateCell(agent.status), cell([agent.os, agent.arch].filter(Boolean).join(' ')));
   tr.append(cell(percent(health.cpu)), cell(memory), cell(rtt), cell(health.tasks_running));
@@ -94,7 +96,12 @@ async function refresh() {
   byId('sign-out').hidden = false;
   const names = new Map(agents.map((agent) => [agent.id, agent.name]));
   fill('agents', agents.map(agentRow), 'No agents yet. Make a join token with: drawbridge join-token create', 7);
-  fill('tasks', tasks.map((task) => taskRow(task, names)), 'No tasks yet. Start one with: drawbridge run AGENT --provider shell', 7);
+  fill(
+    'tasks',
+    tasks.map((task) => taskRow(task, names)),
+    'No tasks yet. Start one with: drawbridge run AGENT --provider shell',
+    7,
+  );
   say('');
 }
 

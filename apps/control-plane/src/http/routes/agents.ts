@@ -33,9 +33,7 @@ export function agentRoutes(agents: AgentService, presence: Presence): FastifyPl
       authorise(actorOf(request), 'admin.agents', {});
       const { name, labels, expires_in_seconds: expiresInSeconds } = request.body;
       const made = await agents.createWithKey(name, labels, expiresInSeconds);
-      return reply
-        .code(201)
-        .send({ agent_id: made.agentId, name, auth_token: made.key, expires_at: made.expiresAt });
+      return reply.code(201).send({ agent_id: made.agentId, name, auth_token: made.key, expires_at: made.expiresAt });
     });
     app.get('/agents/:agent', { schema: { params: Params } }, async (request) => {
       const row = await agents.find(request.params.agent);

@@ -1,6 +1,13 @@
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { ControlError, LIMITS, OPERATIONS, OPERATIONS_WITH_A_ROUTE, firstIssue, isOperationName } from '@drawbridge/protocol';
+import {
+  ControlError,
+  LIMITS,
+  OPERATIONS,
+  OPERATIONS_WITH_A_ROUTE,
+  firstIssue,
+  isOperationName,
+} from '@drawbridge/protocol';
 import type { OperationName } from '@drawbridge/protocol';
 import type { AgentService } from '../../agents/agent-service.ts';
 import { isFinal } from '../../commands/command-state.ts';
@@ -15,7 +22,12 @@ const Params = z.strictObject({ id: z.uuid() });
 const Body = z.strictObject({
   operation: z.string().min(1).max(64),
   params: z.record(z.string(), z.unknown()).default({}),
-  timeout_seconds: z.number().int().min(1).max(LIMITS.commandTtlSecondsMax).default(LIMITS.commandTimeoutSecondsDefault),
+  timeout_seconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(LIMITS.commandTtlSecondsMax)
+    .default(LIMITS.commandTimeoutSecondsDefault),
   queue_if_offline: z.boolean().default(false),
   ttl_seconds: z.number().int().min(1).max(LIMITS.commandTtlSecondsMax).default(LIMITS.commandTtlSecondsDefault),
 });
@@ -29,14 +41,20 @@ export function commandRoutes(commands: CommandService, agents: AgentService): F
       const agent = await agents.find(request.params.agent);
       authorise(actor, 'agent.command', { agentId: agent.agent_id });
       const { operation, params } = parseOperation(request.body.operation, request.body.params);
-      const { timeout_seconds: timeoutSeconds, queue_if_offline: queueIfOffline, ttl_seconds: ttlSeconds } = request.body;
+      const {
+        timeout_seconds: timeoutSeconds,
+        queue_if_offline: queueIfOffline,
+        ttl_seconds: ttlSeconds,
+      } = request.body;
       const made = await commands.create(
         { agentId: agent.agent_id, operation, params, timeoutSeconds, queueIfOffline, ttlSeconds, hasDeadline: true },
         actor,
       );
       // A little longer than the command's own limit: its end is worth waiting for.
       const waitMs = (Math.min(timeoutSeconds, WAIT_SECONDS_MAX) + 2) * 1000;
-      const signal = queueIfOffline ? AbortSignal.timeout(0) : AbortSignal.any([untilClosed(reply), AbortSignal.timeout(waitMs)]);
+      const signal = queueIfOffline
+        ? AbortSignal.timeout(0)
+        : AbortSignal.any([untilClosed(reply), AbortSignal.timeout(waitMs)]);
       const row = await commands.wait(made.id, signal);
       return reply.code(isFinal(row.state) ? 200 : 202).send(commandView(row));
     });
@@ -54,9 +72,13 @@ export function commandRoutes(commands: CommandService, agents: AgentService): F
   };
 }
 
-function parseOperation(name: string, params: Record<string, unknown>): { operation: OperationName; params: Record<string, unknown> } {
+function parseOperation(
+  name: string,
+  params: Record<string, unknown>,
+): { operation: OperationName; params: Record<string, unknown> } {
   if (!isOperationName(name)) throw new ControlError('invalid_request', `there is no operation ${name}`);
-  if (OPERATIONS_WITH_A_ROUTE.has(name)) throw new ControlError('invalid_request', `operation ${name} has a route of its own`);
+  if (OPERATIONS_WITH_A_ROUTE.has(name))
+    throw new ControlError('invalid_request', `operation ${name} has a route of its own`);
   const parsed = OPERATIONS[name].params.safeParse(params);
   if (!parsed.success) throw new ControlError('invalid_request', `params of ${name}: ${firstIssue(parsed.error)}`);
   return { operation: name, params: parsed.data };

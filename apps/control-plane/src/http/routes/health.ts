@@ -7,7 +7,8 @@ export function healthRoutes(isReady: () => Promise<boolean>, metrics: Registry)
   return (app, _options, done) => {
     app.get('/healthz', { config: { public: true } }, () => ({ status: 'ok' }));
     app.get('/readyz', { config: { public: true } }, async () => {
-      if (!(await isReady())) throw new ControlError('store_unavailable', 'the store does not answer, or the server drains');
+      if (!(await isReady()))
+        throw new ControlError('store_unavailable', 'the store does not answer, or the server drains');
       return { status: 'ready' };
     });
     app.get('/metrics', { config: { public: true } }, async (_request, reply) => {

@@ -18,8 +18,12 @@ export function signInRoutes(signIn: SignIn, isTls: boolean, publicUrl: () => st
       { schema: { body: Body }, config: { public: true, rateLimit: { max: 20, timeWindow: 60_000 } } },
       async (request, reply) => {
         const session = await signIn.redeem(request.body.code);
-        if (session === undefined) throw new ControlError('unauthenticated', 'this sign-in link was used before, or is too old');
-        return reply.setCookie(cookieName(isTls), session, { ...cookie, maxAge: SESSION_MS / 1000 }).code(204).send();
+        if (session === undefined)
+          throw new ControlError('unauthenticated', 'this sign-in link was used before, or is too old');
+        return reply
+          .setCookie(cookieName(isTls), session, { ...cookie, maxAge: SESSION_MS / 1000 })
+          .code(204)
+          .send();
       },
     );
     // Another link, for whoever can prove to be the admin already.
