@@ -16,7 +16,7 @@ import { z } from 'zod';
 import { AGENT_LIMITS } from './limits.ts';
 
 /** The driver of a provider: how a task is handed to its program. `command` is any program that takes instructions. */
-export const PROVIDER_KINDS = ['shell', 'command', 'acp', 'claude', 'codex'] as const;
+const PROVIDER_KINDS = ['shell', 'command', 'acp', 'claude', 'codex'] as const;
 export type ProviderKind = (typeof PROVIDER_KINDS)[number];
 
 const Server = z

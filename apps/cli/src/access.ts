@@ -23,7 +23,7 @@ export interface Access {
  * The control plane to talk to: DRAWBRIDGE_URL with DRAWBRIDGE_TOKEN or DRAWBRIDGE_TOKEN_FILE and perhaps DRAWBRIDGE_CA;
  * else the one that `up` runs on this machine.
  */
-export async function findAccess(env: NodeJS.ProcessEnv): Promise<Access> {
+async function findAccess(env: NodeJS.ProcessEnv): Promise<Access> {
   const url = env['DRAWBRIDGE_URL'];
   if (url === undefined) return localAccess(env);
   const token = env['DRAWBRIDGE_TOKEN'] ?? (await readTokenFile(env['DRAWBRIDGE_TOKEN_FILE']));

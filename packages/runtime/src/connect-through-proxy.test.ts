@@ -2,7 +2,7 @@ import { ConnectProxy, type Pki, TempDir, eventually, makePki } from '@drawbridg
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { DialHarness, roundTrip } from './dial-harness.ts';
+import { DialHarness, roundTrip } from './dial-fixture.ts';
 
 let dir: TempDir;
 let pki: Pki;

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { DialHarness, roundTrip } from './dial-harness.ts';
+import { DialHarness, roundTrip } from './dial-fixture.ts';
 import type { DialOptions } from './dial.ts';
 import { wsServerOptions } from './ws-server-options.ts';
 

@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { DialHarness, roundTrip } from './dial-harness.ts';
+import { DialHarness, roundTrip } from './dial-fixture.ts';
 import { type TlsIdentity, pinOf } from './tls.ts';
 
 let dir: TempDir;

@@ -39,7 +39,7 @@ export interface DialledLink {
 }
 
 /** This agent and that control plane do not get on: somebody must act. `endOfDial` reads the status. */
-export class RejectedError extends ControlError {
+class RejectedError extends ControlError {
   readonly httpStatus = 401;
 }
 

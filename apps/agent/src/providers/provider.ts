@@ -1,7 +1,7 @@
 import type { AgentInfo } from '@drawbridge/protocol';
 
 /** What the control plane may ask of a provider (S0-080). */
-export const PROVIDER_ACTIONS = ['execute_task', 'update_config', 'stream_chunk', 'reset_context'] as const;
+const PROVIDER_ACTIONS = ['execute_task', 'update_config', 'stream_chunk', 'reset_context'] as const;
 export type ProviderAction = (typeof PROVIDER_ACTIONS)[number];
 
 /** What a provider gets to know of the task it is to run. */

@@ -14,7 +14,7 @@ const NEXT = {
 export type CommandState = keyof typeof NEXT;
 
 /** Every state, in the order in which a command meets them. */
-export const COMMAND_STATES = Object.keys(NEXT).filter((state): state is CommandState => Object.hasOwn(NEXT, state));
+const COMMAND_STATES = Object.keys(NEXT).filter((state): state is CommandState => Object.hasOwn(NEXT, state));
 
 /** The states from which `to` may be reached: the condition of the UPDATE that moves a command there. */
 export function statesBefore(to: CommandState): CommandState[] {

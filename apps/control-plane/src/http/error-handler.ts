@@ -59,13 +59,11 @@ export function installErrorHandler(app: FastifyInstance): void {
       .send({ code, message, request_id: request.id, ...(details === undefined ? {} : { details }) });
   });
   app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send({
-        code: 'not_found',
-        message: `no route ${request.method} ${pathOf(request.url)}`,
-        request_id: request.id,
-      }),
+    reply.code(404).send({
+      code: 'not_found',
+      message: `no route ${request.method} ${pathOf(request.url)}`,
+      request_id: request.id,
+    }),
   );
 }
 

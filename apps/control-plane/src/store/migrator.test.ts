@@ -2,7 +2,7 @@ import { FakeClock } from '@drawbridge/testkit';
 import { Kysely, sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { type Migration, migrate } from './migrator.ts';
-import { openTestStore } from './sqlite/test-store.ts';
+import { openTestStore } from './sqlite/store-fixture.ts';
 
 const clock = new FakeClock();
 

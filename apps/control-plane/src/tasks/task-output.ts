@@ -27,12 +27,12 @@ export interface OutputStream {
 const RETRY_MS = 250;
 
 /** Ends of a channel after which the rest can be had from another one. */
-const PASSING: readonly number[] = [
+const PASSING: ReadonlySet<number> = new Set([
   CloseReason.UnexpectedDisconnect,
   CloseReason.AgentShutdown,
   CloseReason.ServerShutdown,
   CloseReason.IdleTimeout,
-];
+]);
 
 /**
  * Reads what a task wrote, from its agent's disk, through the system tunnel; nothing is kept here. Following goes on over
@@ -120,7 +120,7 @@ async function* readOnce(channel: Channel, signal: AbortSignal): AsyncIterable<U
   }
   const end = await open.ended;
   if (end.code === CloseReason.Ok) return;
-  const code = PASSING.includes(end.code) ? 'tunnel_unavailable' : 'agent_error';
+  const code = PASSING.has(end.code) ? 'tunnel_unavailable' : 'agent_error';
   throw new ControlError(code, `the agent's output ended early: ${end.reason}`);
 }
 

@@ -144,7 +144,7 @@ export class SystemTunnels {
 
   /** Ends every tunnel: the control plane is shutting down. */
   closeAll(): void {
-    for (const agentId of [...this.#entries.keys()]) {
+    for (const agentId of Array.from(this.#entries.keys())) {
       this.close(agentId, CloseReason.ServerShutdown, 'the control plane is shutting down');
     }
   }

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { SqliteClient } from './client.ts';
 import { sqliteDialect } from './dialect.ts';
 import { openSqlite, startWorker } from './open-sqlite.ts';
-import { addAgent, agentNames, createTestTables, openTestStore, type TestSchema } from './test-store.ts';
+import { addAgent, agentNames, createTestTables, openTestStore, type TestSchema } from './store-fixture.ts';
 
 const UNAVAILABLE = { code: 'store_unavailable' };
 

@@ -4,7 +4,7 @@ import { FakeClock, requires, TempDir } from '@drawbridge/testkit';
 import { Kysely } from 'kysely';
 import { expect, it, type TestContext } from 'vitest';
 import { openSqlite } from './open-sqlite.ts';
-import { addAgent, agentNames, createTestTables, type TestSchema } from './test-store.ts';
+import { addAgent, agentNames, createTestTables, type TestSchema } from './store-fixture.ts';
 
 const FILLER_BYTES = 512 * 1024;
 

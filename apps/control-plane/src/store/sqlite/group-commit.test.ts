@@ -1,6 +1,6 @@
 import { LIMITS } from '@drawbridge/protocol';
 import { expect, it } from 'vitest';
-import { addAgent, agentNames, openTestStore } from './test-store.ts';
+import { addAgent, agentNames, openTestStore } from './store-fixture.ts';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { systemClock } from '@drawbridge/link';
 import { Kysely } from 'kysely';
 import { openSqlite } from './open-sqlite.ts';
-import { addAgent, type TestSchema } from './test-store.ts';
+import { addAgent, type TestSchema } from './store-fixture.ts';
 
 // Run by kill.test.ts: writes rows from several sides at once, says the name of each that was acknowledged, and never
 // stops on its own.

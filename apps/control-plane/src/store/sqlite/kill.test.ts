@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Kysely } from 'kysely';
 import { expect, it } from 'vitest';
 import { openSqlite } from './open-sqlite.ts';
-import { agentNames, openTestStore, type TestSchema } from './test-store.ts';
+import { agentNames, openTestStore, type TestSchema } from './store-fixture.ts';
 
 const WRITER = fileURLToPath(new URL('./kill-writer.ts', import.meta.url));
 

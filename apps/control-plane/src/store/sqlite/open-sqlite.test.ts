@@ -5,7 +5,7 @@ import { FakeClock, TempDir } from '@drawbridge/testkit';
 import { Kysely, sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { openSqlite } from './open-sqlite.ts';
-import { agentNames, openTestStore } from './test-store.ts';
+import { agentNames, openTestStore } from './store-fixture.ts';
 
 const WRITER = fileURLToPath(new URL('./kill-writer.ts', import.meta.url));
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { isUniqueViolation, StatementError } from './statement-error.ts';
-import { addAgent, openTestStore } from './test-store.ts';
+import { addAgent, openTestStore } from './store-fixture.ts';
 
 it('tells which promise of the schema was broken', async () => {
   await using test = await openTestStore();
