@@ -127,6 +127,9 @@ export const ServerConfig = z.strictObject({
       requests_per_minute: Count.default(1200),
       /** Sockets of one address that have not authenticated yet. */
       unauthenticated_per_address: Count.default(20),
+      /** Commands of one agent: steadily, and at once. */
+      commands_per_second: Count.default(100),
+      commands_burst: Count.default(1000),
       commands_per_agent: Count.max(LIMITS.commandsPerAgentMax).default(LIMITS.commandsPerAgentMax),
     })
     .prefault({}),

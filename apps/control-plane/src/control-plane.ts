@@ -11,6 +11,7 @@ import { Presence } from './agents/presence.ts';
 import { MemoryBus } from './bus/memory.ts';
 import { CommandService } from './commands/command-service.ts';
 import { Delivery } from './commands/delivery.ts';
+import { RateLimit } from './commands/rate-limit.ts';
 import { Reaper } from './commands/reaper.ts';
 import type { ServerConfig } from './config.ts';
 import { buildApp } from './http/app.ts';
@@ -70,7 +71,18 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
 
   const bus = new MemoryBus();
   const presence = new Presence(bus, clock);
-  const commands = new CommandService({ db, presence, box, bus, clock, log });
+  const commands = new CommandService({
+    db,
+    presence,
+    box,
+    bus,
+    clock,
+    log,
+    rateLimit: new RateLimit(
+      { perSecond: config.limits.commands_per_second, burst: config.limits.commands_burst },
+      clock,
+    ),
+  });
   const delivery = new Delivery(commands, { db, presence, clock, log });
   commands.onPending((agentId) => delivery.wake(agentId));
   const reaper = new Reaper(commands, { db, presence, clock, log });

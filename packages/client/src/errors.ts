@@ -22,11 +22,15 @@ export class UnreachableError extends Error {
   }
 }
 
-/** True for what may be gone in a moment: nobody there, or somebody who says so. */
+/** True when the agent is away. It may stay so for days: that is an answer, and not repeated. */
+export function isAgentOffline(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'agent_offline';
+}
+
+/** True for what may be gone in a moment: nobody there, or a control plane that says so. */
 export function isPassing(error: unknown): boolean {
-  return (
-    error instanceof UnreachableError || (error instanceof ApiError && [429, 502, 503, 504].includes(error.status))
-  );
+  if (error instanceof UnreachableError) return true;
+  return error instanceof ApiError && !isAgentOffline(error) && [429, 502, 503, 504].includes(error.status);
 }
 
 function reasonOf(cause: unknown): string {

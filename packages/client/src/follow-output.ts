@@ -1,4 +1,4 @@
-import { UnreachableError, isPassing } from './errors.ts';
+import { UnreachableError, isAgentOffline, isPassing } from './errors.ts';
 import type { Http } from './http.ts';
 import { delayMs } from './retrying.ts';
 import type { RetryOptions } from './retrying.ts';
@@ -13,12 +13,14 @@ export async function* followOutput(
 ): AsyncIterable<Uint8Array> {
   let offset = since;
   let failures = 0;
+  let wasConnected = false;
   let lastByteMs = retry.nowMs();
   for (;;) {
     try {
       const path = `/api/v1/tasks/${encodeURIComponent(taskId)}/output?follow=true&since=${offset}`;
       const response = await http.send(path, { signal });
       failures = 0;
+      wasConnected = true;
       lastByteMs = retry.nowMs();
       for await (const bytes of bodyOf(response.body, signal)) {
         offset += bytes.byteLength;
@@ -30,7 +32,8 @@ export async function* followOutput(
       signal?.throwIfAborted();
       failures += 1;
       const waitMs = delayMs(failures);
-      if (!isPassing(error) || retry.nowMs() + waitMs - lastByteMs > retry.patienceMs) throw error;
+      const mayReturn = isPassing(error) || (wasConnected && isAgentOffline(error));
+      if (!mayReturn || retry.nowMs() + waitMs - lastByteMs > retry.patienceMs) throw error;
       retry.onRetry?.(error, waitMs);
       await retry.sleep(waitMs, signal);
     }

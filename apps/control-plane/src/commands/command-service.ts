@@ -18,6 +18,7 @@ import { uuidv7 } from '../store/uuid.ts';
 import { UNFINISHED_STATES, isFinal, statesBefore } from './command-state.ts';
 import type { CommandState } from './command-state.ts';
 import { finished } from './finish.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 /** What somebody wants an agent to do. */
 export interface NewCommand {
@@ -42,6 +43,7 @@ export interface CommandServiceOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly rateLimit: RateLimit;
 }
 
 /**
@@ -76,10 +78,9 @@ export class CommandService {
     actor: Actor,
     alongside?: (db: Db, command: CommandRow) => Promise<void>,
   ): Promise<CommandRow> {
-    const { db, presence, box, clock } = this.#options;
-    if (!wanted.queueIfOffline && presence.current(wanted.agentId) === undefined) {
-      throw new ControlError('agent_offline', `agent ${wanted.agentId} is offline`);
-    }
+    const { db, presence, box, clock, rateLimit } = this.#options;
+    if (!wanted.queueIfOffline && presence.current(wanted.agentId) === undefined) throw offline(wanted.agentId);
+    if (actor.kind !== 'system') rateLimit.take(wanted.agentId);
     const id = uuidv7(clock.now());
     const params = JSON.stringify(wanted.params);
     const hasContent = OPERATIONS[wanted.operation].content;
@@ -116,8 +117,17 @@ export class CommandService {
       await commands.insert(row);
       await alongside?.(trx, row);
     });
+    await this.#refuseIfGone(wanted, id);
     this.#onPending(wanted.agentId);
     return row;
+  }
+
+  /** The agent went away while the command was written: what was not to be queued is refused after all. */
+  async #refuseIfGone({ agentId, queueIfOffline }: NewCommand, id: string): Promise<void> {
+    if (queueIfOffline || this.#options.presence.current(agentId) !== undefined) return;
+    const { code, message } = offline(agentId);
+    const refused = await this.end(id, ['queued'], { status: 'error', error: { code, message } });
+    if (refused !== undefined) throw offline(agentId);
   }
 
   async get(id: string): Promise<CommandRow> {
@@ -198,6 +208,10 @@ export class CommandService {
     const plain = this.#options.box.open(row.content, { table: 'commands', row: row.id, column: 'content' });
     return JSON.parse(Buffer.from(plain).toString('utf8'));
   }
+}
+
+function offline(agentId: string): ControlError {
+  return new ControlError('agent_offline', `agent ${agentId} is offline`);
 }
 
 /** True when running it a second time would do no harm. */

@@ -54,6 +54,8 @@ export function installErrorHandler(app: FastifyInstance): void {
   app.setErrorHandler<FastifyError | ControlError>((error, request, reply) => {
     const { status, code, message, details } = describe(error);
     if (status >= 500 && code === 'internal') request.log.error({ err: error }, 'request failed');
+    if (details?.['retry_after_seconds'] !== undefined)
+      reply.header('retry-after', Number(details['retry_after_seconds']));
     return reply
       .code(status)
       .send({ code, message, request_id: request.id, ...(details === undefined ? {} : { details }) });

@@ -55,6 +55,10 @@ export class TaskOutput {
 
   async open(request: OutputRequest, signal: AbortSignal): Promise<OutputStream> {
     const task = await this.#tasks.get(request.taskId);
+    // Over a loss one waits for the agent; a task that has ended on an absent one is refused at once.
+    if (request.follow && isEnded(task) && !neverRan(task) && this.#presence.current(task.agent_id) === undefined) {
+      throw new ControlError('agent_offline', `agent ${task.agent_id} is offline, and the output is on its disk`);
+    }
     if (request.follow) return { sizeBytes: undefined, bytes: this.#follow(task, request, signal) };
     if (neverRan(task) || task.state === 'queued') return { sizeBytes: 0, bytes: nothing() };
     const channel = await this.#channel(task, request, signal);
