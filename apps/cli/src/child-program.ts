@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { systemClock, withTimeout } from '@drawbridge/link';
@@ -48,7 +48,7 @@ export class ChildProgram {
     const find = async () => {
       for (;;) {
         const line = await this.#lines.next();
-        if (line.done === true) throw new Error(`drawbridge ${word} never came: see ${this.#logFile}`);
+        if (line.done === true) throw new Error(this.#lastWords());
         if (line.value.startsWith(`${word} `)) return line.value.slice(word.length + 1);
       }
     };
@@ -58,6 +58,12 @@ export class ChildProgram {
       find(),
       () => new Error(`not ready within ${READY_MS} ms: see ${this.#logFile}`),
     );
+  }
+
+  /** What the program said when it could not go on: its own words, or where to look. */
+  #lastWords(): string {
+    const last = readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+    return last.startsWith('drawbridge ') ? last : `the program ended: see ${this.#logFile}`;
   }
 
   /** Lets it drain; ends it when it takes too long. Stopping twice is fine. */
