@@ -1,13 +1,22 @@
 // Plain JavaScript for any Node >= 20: runs one of our TypeScript programs on Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
+import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NODE_MAJOR_MIN = 24;
 
 /** The repository's own Node, brought by the npm package `node`. */
 export const OWN_NODE = `${ROOT}node_modules/node/bin/node`;
+
+/**
+ * Where Node keeps our sources with their types stripped: programs start in half the time and, without the stripper in
+ * memory, need a fifth less of it. Children find it by the variable.
+ */
+const COMPILE_CACHE = `${ROOT}node_modules/.cache/compile`;
 
 /** Two signals closer together than this are one: a terminal and npm both pass on a single Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
@@ -18,7 +27,9 @@ const SAME_SIGNAL_MS = 500;
  */
 export async function launch(program, args) {
   if (Number.parseInt(process.versions.node, 10) >= NODE_MAJOR_MIN) {
+    module.enableCompileCache?.(COMPILE_CACHE);
     process.argv = [process.argv[0], `${ROOT}${program}`, ...args];
+    spareMemory();
     await import(new URL(`../${program}`, import.meta.url).href);
     return;
   }
@@ -32,6 +43,21 @@ export async function launch(program, args) {
   process.exitCode = await runOwnNode([`${ROOT}${program}`, ...args]);
 }
 
+/** V8 lets the young generation of each thread grow to 48 MB, and optimises the type stripper, which runs once. */
+const V8_FLAGS = [
+  '--max-semi-space-size=2',
+  '--semi-space-growth-factor=1',
+  '--no-wasm-tier-up',
+  '--no-wasm-dynamic-tiering',
+];
+
+/** A daemon is to stay small beside what it serves. Sources that were stripped and compiled once are not again. */
+function spareMemory() {
+  for (const flag of V8_FLAGS) setFlagsFromString(flag);
+  const modules = `${ROOT}node_modules`;
+  if (existsSync(modules)) enableCompileCache(`${modules}/.cache/drawbridge`);
+}
+
 /**
  * Runs the repository's Node with `args` and resolves to its exit code. Signals are passed on, once each. With `owned`, the
  * child lives in a process group of its own, so that a terminal's Ctrl-C reaches it through us only, and learns of our
@@ -41,7 +67,7 @@ export function runOwnNode(args, { owned = false, env = {} } = {}) {
   const child = spawn(OWN_NODE, ['--disable-warning=ExperimentalWarning', ...args], {
     stdio: owned ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
     detached: owned,
-    env: { ...process.env, ...env, PATH: `${ROOT}node_modules/.bin:${process.env.PATH ?? ''}` },
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env, PATH: `${ROOT}node_modules/.bin:${process.env.PATH ?? ''}` },
   });
   const stop = passSignalsOn(child, owned);
   return new Promise((resolve) => {

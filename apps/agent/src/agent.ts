@@ -60,6 +60,7 @@ export async function runAgent(
     concurrency: config.tasks.concurrency,
     killGraceMs,
   });
+  const isAllowed = (operation: string) => allows(operation, config.security.operations);
   const events = new EventOutbox(journal, log);
   await using tunnels = new AgentTunnels({
     access,
@@ -67,6 +68,7 @@ export async function runAgent(
     log,
     serverNowMs: () => keeper.serverNowMs(),
     channels: { task: taskChannel(runner, log) },
+    isAllowed,
   });
   const sampler = new HealthSampler({
     clock,
@@ -86,7 +88,6 @@ export async function runAgent(
     capacity: config.queue.max_size,
     intervalMs: () => keeper.intervalMs,
   });
-  const isAllowed = (operation: string) => allows(operation, config.security.operations);
   const executor = new Executor({
     journal,
     clock,

@@ -31,6 +31,8 @@ export interface AgentTunnelsOptions {
   /** What the control plane's clock says now. */
   readonly serverNowMs: () => number;
   readonly channels: Readonly<Record<string, ChannelServer>>;
+  /** What this agent's own file allows: a channel is the operation `channel.<protocol>`. */
+  readonly isAllowed: (operation: string) => boolean;
 }
 
 /** The agent's legs of its tunnels: dialled when told to, never listened for. */
@@ -114,10 +116,12 @@ export class AgentTunnels implements AsyncDisposable {
   }
 
   #accept(offer: ChannelOffer): void {
-    const { channels } = this.#options;
+    const { channels, isAllowed } = this.#options;
     const serve = Object.hasOwn(channels, offer.protocol) ? channels[offer.protocol] : undefined;
     if (serve === undefined) offer.refuse('unsupported', `this agent serves no ${offer.protocol} channels`);
-    else serve(offer);
+    else if (isAllowed(`channel.${offer.protocol}`)) serve(offer);
+    else
+      offer.refuse('operation_not_allowed', `the agent's own configuration does not allow ${offer.protocol} channels`);
   }
 }
 

@@ -12,6 +12,8 @@ export function taskChannel(runner: TaskRunner, log: Logger): (offer: ChannelOff
   return (offer) => {
     const parsed = TaskChannelMetadata.safeParse(offer.metadata);
     if (!parsed.success) return offer.refuse('invalid_request', firstIssue(parsed.error));
+    const { task_id: taskId, file, since, actor } = parsed.data;
+    log.info({ taskId, file, since, actor }, 'output read');
     serve(runner, offer, parsed.data).catch((error: unknown) => {
       if (error instanceof ControlError) offer.refuse(error.code, error.message);
       else log.error({ err: error, taskId: parsed.data.task_id }, 'output not served');

@@ -4,6 +4,9 @@ import type { Clock } from '@drawbridge/link';
 import type { Presence } from '../agents/presence.ts';
 import type { Bus } from '../bus/bus.ts';
 import { waitUntil } from '../bus/wait-until.ts';
+import { actorText } from '../operators/actor.ts';
+import type { Actor } from '../operators/actor.ts';
+import { authorise } from '../operators/authorise.ts';
 import type { TaskRow } from '../store/tasks-repository.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import { isEnded } from './task-service.ts';
@@ -15,6 +18,7 @@ export interface OutputRequest {
   readonly file: 'output' | 'result';
   readonly since: number;
   readonly follow: boolean;
+  readonly actor: Actor;
 }
 
 /** Bytes of a task's file as they come; `sizeBytes` is how long the file was when nothing is followed. */
@@ -89,12 +93,14 @@ export class TaskOutput {
   }
 
   async #channel(task: TaskRow, request: OutputRequest, signal: AbortSignal): Promise<Channel> {
+    authorise(request.actor, 'task.read', { agentId: task.agent_id });
     const tunnel = await this.#tunnels.get(task.agent_id);
     const metadata = {
       task_id: task.id,
       file: request.file,
       since: request.since,
       follow: request.follow,
+      actor: actorText(request.actor),
     } satisfies TaskChannelMetadata;
     return tunnel.open({ protocol: 'task', metadata }, signal);
   }

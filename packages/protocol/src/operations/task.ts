@@ -78,5 +78,7 @@ export const TaskChannelMetadata = z.object({
   file: z.enum(['output', 'result']),
   since: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
   follow: z.boolean(),
+  /** Who reads, as the control plane names them. */
+  actor: z.string().max(300).optional(),
 });
 export type TaskChannelMetadata = z.infer<typeof TaskChannelMetadata>;

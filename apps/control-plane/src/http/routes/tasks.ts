@@ -84,8 +84,9 @@ export function taskRoutes(tasks: TaskService, output: TaskOutput, agents: Agent
       const schema = { params: Params, querystring: OutputQuery };
       app.get(`/tasks/:id/${file}`, { schema }, async (request, reply) => {
         const task = await tasks.get(request.params.id);
-        authorise(actorOf(request), 'task.read', { agentId: task.agent_id });
-        return sendOutput(output, { taskId: task.id, file, ...request.query }, reply);
+        const actor = actorOf(request);
+        authorise(actor, 'task.read', { agentId: task.agent_id });
+        return sendOutput(output, { taskId: task.id, file, actor, ...request.query }, reply);
       });
     }
     done();
