@@ -54,8 +54,10 @@ const V8_FLAGS = [
 /** A daemon is to stay small beside what it serves. Sources that were stripped and compiled once are not again. */
 function spareMemory() {
   for (const flag of V8_FLAGS) setFlagsFromString(flag);
-  const modules = `${ROOT}node_modules`;
-  if (existsSync(modules)) enableCompileCache(`${modules}/.cache/drawbridge`);
+  if (!existsSync(`${ROOT}node_modules`)) return;
+  // Threads and child processes learn of it from the environment.
+  process.env.NODE_COMPILE_CACHE ??= `${ROOT}node_modules/.cache/drawbridge`;
+  enableCompileCache();
 }
 
 /**
@@ -67,7 +69,12 @@ export function runOwnNode(args, { owned = false, env = {} } = {}) {
   const child = spawn(OWN_NODE, ['--disable-warning=ExperimentalWarning', ...args], {
     stdio: owned ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
     detached: owned,
-    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env, PATH: `${ROOT}node_modules/.bin:${process.env.PATH ?? ''}` },
+    env: {
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ...process.env,
+      ...env,
+      PATH: `${ROOT}node_modules/.bin:${process.env.PATH ?? ''}`,
+    },
   });
   const stop = passSignalsOn(child, owned);
   return new Promise((resolve) => {

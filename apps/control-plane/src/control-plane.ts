@@ -87,7 +87,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   commands.onPending((agentId) => delivery.wake(agentId));
   const reaper = new Reaper(commands, { db, presence, clock, log });
   const tasks = new TaskService({ db, commands, bus, clock });
-  const tunnels = new SystemTunnels({ commands, tokens: new TunnelTokens(identity, clock), clock, log });
+  const tunnels = new SystemTunnels({ commands, presence, tokens: new TunnelTokens(identity, clock), clock, log });
   const output = new TaskOutput({ tasks, tunnels, presence, bus, clock });
   const agents = new AgentService({ db, presence, tunnels, reaper, clock, log });
   const joinTokens = new JoinTokens(identity, db, clock);
@@ -97,6 +97,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const stop = new AbortController();
   let url = '';
   const isTls = config.listen.tls !== undefined;
+  const attemptsPerMinute = config.limits.auth_attempts_per_minute;
   const isReady = async () =>
     !stop.signal.aborted && (await db.selectFrom('agents').select('agent_id').limit(1).execute()).length >= 0;
   const app = await buildApp({
@@ -107,9 +108,9 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     api: [
       agentRoutes(agents, presence),
       commandRoutes(commands, agents),
-      enrolRoutes(new Enrolment(db, joinTokens, clock), identity),
+      enrolRoutes(new Enrolment(db, joinTokens, clock), identity, attemptsPerMinute),
       joinTokenRoutes(joinTokens, () => url),
-      signInRoutes(signIn, isTls, () => url),
+      signInRoutes(signIn, { isTls, publicUrl: () => url, attemptsPerMinute }),
       taskRoutes(tasks, output, agents),
     ],
     root: [healthRoutes(isReady, makeMetrics(presence, tunnels)), pageRoutes()],
@@ -121,7 +122,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     heartbeat_interval: config.agents.heartbeat_interval,
     command_timeout: config.agents.command_timeout,
   };
-  const door = new AgentDoor({ db, identity, presence, inbox, delivery, reaper, clock, log, linkConfig });
+  const door = new AgentDoor({ db, identity, presence, inbox, delivery, tunnels, reaper, clock, log, linkConfig });
   const upgrades = new UpgradeHandler({
     db,
     door,

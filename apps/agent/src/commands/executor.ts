@@ -1,4 +1,12 @@
-import { ControlError, OPERATIONS, effectOf, firstIssue, isOperationName } from '@drawbridge/protocol';
+import {
+  ControlError,
+  LIMITS,
+  OPERATIONS,
+  effectOf,
+  firstIssue,
+  isOperationName,
+  utf8Bytes,
+} from '@drawbridge/protocol';
 import type { CommandPayload, OperationName, Outcome } from '@drawbridge/protocol';
 import type { Clock } from '@drawbridge/link';
 import type { Logger } from '@drawbridge/runtime';
@@ -75,7 +83,7 @@ export class Executor {
     const live = this.#live.get(commandId);
     if (live !== undefined) return live.abort(new ControlError('cancelled', 'cancelled'));
     try {
-      this.#options.journal.cancelUnseen(commandId);
+      this.#options.journal.cancel(commandId);
     } catch (error) {
       this.#options.log.error({ err: error, commandId }, 'cancel not journalled');
     }
@@ -170,7 +178,7 @@ export class Executor {
     using deadline = new Deadline(clock, operation === 'task.start' ? undefined : remainingMs, cancel);
     let outcome: Outcome;
     try {
-      outcome = { status: 'success', data: await handlers[operation](params, deadline.signal) };
+      outcome = success(await handlers[operation](params, deadline.signal));
     } catch (error) {
       if (!(error instanceof ControlError)) log.error({ err: error, operation, commandId }, 'operation failed');
       outcome = outcomeOf(error, deadline.signal);
@@ -206,6 +214,13 @@ export class Executor {
     }
     this.#link?.send('command_response', outcome, commandId);
   }
+}
+
+/** Without a result the answer is null; one that fits no message is not kept either, for it could never be told. */
+function success(data: unknown): Outcome {
+  const bytes = utf8Bytes(JSON.stringify(data ?? null));
+  if (bytes <= LIMITS.resultBytesMax) return { status: 'success', data: data ?? null };
+  throw new ControlError('result_too_large', `the result is ${bytes} bytes, more than ${LIMITS.resultBytesMax}`);
 }
 
 function outcomeOf(error: unknown, signal: AbortSignal): Outcome {

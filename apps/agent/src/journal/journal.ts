@@ -5,7 +5,7 @@ import { ControlError, LIMITS, Outcome } from '@drawbridge/protocol';
 import type { EventPayload, OperationName } from '@drawbridge/protocol';
 import { SCHEMA } from './schema.ts';
 
-/** What the journal knows of a command. `cancelled`: cancelled before it was ever seen, so that it never runs. */
+/** What the journal knows of a command. `cancelled`: cancelled while it was not running, so that it never runs. */
 export type JournalEntry =
   | { readonly state: 'cancelled' }
   | { readonly state: 'started'; readonly operation: string }
@@ -50,6 +50,7 @@ export class Journal implements Disposable {
       db.exec(
         'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0',
       );
+      requireIntact(db);
       db.exec(SCHEMA);
       return new Journal(db, nowMs);
     } catch (error) {
@@ -103,10 +104,11 @@ export class Journal implements Disposable {
     );
   }
 
-  /** A command not seen yet must never run. One that is known stays as it is. */
-  cancelUnseen(commandId: string): void {
+  /** A command that does not run now must never run, be it new or cut short by the end of the last agent. An outcome stands. */
+  cancel(commandId: string): void {
     this.#write(
-      "INSERT INTO commands (id, operation, state, at_ms) VALUES (?, '', 'cancelled', ?) ON CONFLICT (id) DO NOTHING",
+      "INSERT INTO commands (id, operation, state, at_ms) VALUES (?, '', 'cancelled', ?) " +
+        "ON CONFLICT (id) DO UPDATE SET state = 'cancelled', at_ms = excluded.at_ms WHERE state = 'started'",
       commandId,
       this.#nowMs(),
     );
@@ -231,6 +233,15 @@ function parseOutcome(text: unknown): Outcome {
   return Outcome.parse(JSON.parse(String(text)));
 }
 
+/** The file opens, but part of it is no database. */
+class DamagedError extends Error {}
+
+/** Damage anywhere shows now, not when the damaged page is read while a command runs. */
+function requireIntact(db: DatabaseSync): void {
+  const found = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+  if (found !== 'ok') throw new DamagedError(String(found));
+}
+
 /** SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB (sqlite.org/rescode.html). */
 const BUSY = 5;
 const CORRUPT = 11;
@@ -241,6 +252,7 @@ function isBusy(error: unknown): boolean {
 }
 
 function isCorrupt(error: unknown): boolean {
+  if (error instanceof DamagedError) return true;
   const code = sqliteCode(error);
   return code === CORRUPT || code === NOT_A_DATABASE;
 }

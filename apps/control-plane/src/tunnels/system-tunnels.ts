@@ -16,6 +16,7 @@ import {
   encodeJson,
 } from '@drawbridge/protocol';
 import type { Logger } from '@drawbridge/runtime';
+import type { LiveLink, Presence } from '../agents/presence.ts';
 import type { CommandService } from '../commands/command-service.ts';
 import { SYSTEM } from '../operators/actor.ts';
 import { authorise } from '../operators/authorise.ts';
@@ -27,12 +28,15 @@ const IDLE_SWEEP_MS = 15_000;
 
 interface Entry {
   readonly tunnelId: string;
+  /** The agent's process that was asked for it; undefined when it does not say. */
+  readonly instance: string | undefined;
   readonly opened: PromiseWithResolvers<Tunnel>;
   tunnel: Tunnel | undefined;
 }
 
 export interface SystemTunnelsOptions {
   readonly commands: CommandService;
+  readonly presence: Presence;
   readonly tokens: TunnelTokens;
   readonly clock: Clock;
   readonly log: Logger;
@@ -61,7 +65,8 @@ export class SystemTunnels {
   }
 
   #open(agentId: string): Entry {
-    const entry: Entry = { tunnelId: randomUUID(), opened: Promise.withResolvers(), tunnel: undefined };
+    const instance = this.#options.presence.current(agentId)?.instance;
+    const entry: Entry = { tunnelId: randomUUID(), instance, opened: Promise.withResolvers(), tunnel: undefined };
     this.#entries.set(agentId, entry);
     entry.opened.promise.catch(() => this.#forget(agentId, entry));
     this.#ask(agentId, entry).catch((error: unknown) => entry.opened.reject(error));
@@ -131,6 +136,13 @@ export class SystemTunnels {
     const end = await this.#untilEnded(tunnel);
     this.#forget(agentId, entry);
     this.#options.log.info({ agentId, tunnelId, code: end.code, reason: end.reason }, 'system tunnel closed');
+  }
+
+  /** A tunnel leads to one process of the agent: when another one has taken over, it leads to the wrong machine. */
+  linkUp({ agentId, instance }: LiveLink): void {
+    const entry = this.#entries.get(agentId);
+    if (entry === undefined || entry.instance === instance) return;
+    this.close(agentId, CloseReason.UnexpectedDisconnect, 'another process of the agent has taken over');
   }
 
   /** Ends the agent's tunnel, if it has one. */

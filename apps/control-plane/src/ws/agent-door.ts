@@ -14,6 +14,7 @@ import type { AgentRow } from '../store/agents-repository.ts';
 import { JournalsRepository } from '../store/journals-repository.ts';
 import type { Schema } from '../store/schema.ts';
 import { timestamp } from '../store/timestamp.ts';
+import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import { shakeHands } from './agent-handshake.ts';
 import type { AgentInbox } from './agent-inbox.ts';
 import { AgentLink } from './agent-link.ts';
@@ -25,6 +26,7 @@ export interface AgentDoorOptions {
   readonly presence: Presence;
   readonly inbox: AgentInbox;
   readonly delivery: Delivery;
+  readonly tunnels: SystemTunnels;
   readonly reaper: Reaper;
   readonly clock: Clock;
   readonly log: Logger;
@@ -63,7 +65,7 @@ export class AgentDoor {
 
   /** Gives the connection its epoch, makes it the agent's only one, and starts to read it. */
   async #admit(agent: AgentRow, auth: AuthPayload, socket: MessageSocket): Promise<AgentLink | undefined> {
-    const { db, clock, presence, log } = this.#options;
+    const { db, clock, presence, tunnels, log } = this.#options;
     const now = timestamp(clock);
     const { epoch, lastSeq } = await db.transaction().execute(async (trx) => ({
       epoch: await new AgentsRepository(trx).connect(
@@ -98,6 +100,7 @@ export class AgentDoor {
       socket.close(WsClose.Superseded, 'superseded');
       return undefined;
     }
+    tunnels.linkUp(link);
     if (attached.superseded !== undefined) attached.superseded.end(WsClose.Superseded, 'superseded');
     if (attached.duplicateIdentity) {
       log.error(

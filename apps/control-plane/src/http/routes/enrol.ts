@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AgentName, Labels, PROTOCOL_VERSION, PublicKeyText, identityStatement } from '@drawbridge/protocol';
 import type { Enrolment } from '../../agents/enrolment.ts';
 import type { ServerIdentity } from '../../identity/server-identity.ts';
+import { attemptsOf } from '../attempts.ts';
 
 const Body = z.strictObject({
   token: z.string().max(512),
@@ -17,7 +18,11 @@ const Query = z.strictObject({ nonce: z.string().regex(/^[A-Za-z0-9_-]{22,86}$/)
  * What a machine needs before it is an agent: proof of who the control plane is, then the exchange of its join token. Both are
  * public: the first tells nothing secret, the second is authorised by the token itself.
  */
-export function enrolRoutes(enrolment: Enrolment, identity: ServerIdentity): FastifyPluginCallbackZod {
+export function enrolRoutes(
+  enrolment: Enrolment,
+  identity: ServerIdentity,
+  attemptsPerMinute: number,
+): FastifyPluginCallbackZod {
   return (app, _options, done) => {
     app.get('/identity', { schema: { querystring: Query }, config: { public: true } }, (request, reply) =>
       reply.send({
@@ -29,7 +34,7 @@ export function enrolRoutes(enrolment: Enrolment, identity: ServerIdentity): Fas
     );
     app.post(
       '/enroll',
-      { schema: { body: Body }, config: { public: true, rateLimit: { max: 60, timeWindow: 60_000 } } },
+      { schema: { body: Body }, config: { public: true, rateLimit: attemptsOf(attemptsPerMinute) } },
       async (request, reply) => {
         const { token, public_key: publicKey, proof, name, labels } = request.body;
         const agent = await enrolment.enrol({ token, publicKey, proof, name, labels });

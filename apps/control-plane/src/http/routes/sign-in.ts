@@ -5,17 +5,21 @@ import { ControlError } from '@drawbridge/protocol';
 import { authorise } from '../../operators/authorise.ts';
 import { SESSION_MS } from '../../operators/sign-in.ts';
 import type { SignIn } from '../../operators/sign-in.ts';
+import { attemptsOf } from '../attempts.ts';
 import { actorOf, cookieName } from '../authenticate.ts';
 
 const Body = z.strictObject({ code: z.string().min(1).max(128) });
 
 /** The one-time link's exchange for a session, and the way out. */
-export function signInRoutes(signIn: SignIn, isTls: boolean, publicUrl: () => string): FastifyPluginCallbackZod {
+export function signInRoutes(
+  signIn: SignIn,
+  { isTls, publicUrl, attemptsPerMinute }: { isTls: boolean; publicUrl: () => string; attemptsPerMinute: number },
+): FastifyPluginCallbackZod {
   const cookie = { path: '/', httpOnly: true, sameSite: 'strict', secure: isTls } as const;
   return (app, _options, done) => {
     app.post(
       '/sign-in',
-      { schema: { body: Body }, config: { public: true, rateLimit: { max: 20, timeWindow: 60_000 } } },
+      { schema: { body: Body }, config: { public: true, rateLimit: attemptsOf(attemptsPerMinute) } },
       async (request, reply) => {
         const session = await signIn.redeem(request.body.code);
         if (session === undefined)

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { LIMITS } from '@drawbridge/protocol';
+import { eventually } from '@drawbridge/testkit';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ControlPlaneFixture, taskStart } from '../control-plane-fixture.ts';
+
+let control: ControlPlaneFixture;
+let agentId: string;
+const journalId = randomUUID();
+beforeEach(async () => {
+  control = await ControlPlaneFixture.make();
+  agentId = await control.addAgent();
+});
+afterEach(() => control[Symbol.asyncDispose]());
+
+it('sends what waited, oldest first, when the agent comes', async () => {
+  const rows = [];
+  for (const echo of ['first', 'second', 'third']) {
+    rows.push(await control.create(agentId, { params: { echo } }));
+    await control.clock.advance(1);
+  }
+  const link = await control.connect(agentId, { journalId });
+  const sent = await control.delivered(link, 3);
+  expect(sent.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
+  expect(sent.map(({ payload }) => payload)).toMatchObject([
+    { operation: 'agent.ping', params: { echo: 'first' } },
+    { params: { echo: 'second' } },
+    { params: { echo: 'third' } },
+  ]);
+  expect(await control.parts.commands.get(rows[0]?.id ?? '')).toMatchObject({
+    state: 'delivered',
+    journal_id: journalId,
+  });
+});
+
+it('sends at once to an agent that is there', async () => {
+  const link = await control.connect(agentId);
+  await control.create(agentId, { queueIfOffline: false });
+  await control.delivered(link, 1);
+});
+
+it('counts the time limit from the delivery', async () => {
+  await control.create(agentId, { timeoutSeconds: 10, ttlSeconds: 3_600 });
+  await control.clock.advance(60_000);
+  const link = await control.connect(agentId);
+  expect(await control.delivered(link, 1)).toMatchObject([{ payload: { remaining_ms: 10_000 } }]);
+  await control.disconnect(link);
+  await control.clock.advance(4_000);
+  const next = await control.connect(agentId, { journalId: link.journalId });
+  expect(await control.delivered(next, 1)).toMatchObject([{ payload: { remaining_ms: 6_000 } }]);
+});
+
+it('has only so many commands under way, and goes on with every `started`', async () => {
+  for (let count = 0; count < LIMITS.commandsInFlightMax + 3; count += 1) await control.create(agentId);
+  const link = await control.connect(agentId);
+  const sent = await control.delivered(link, LIMITS.commandsInFlightMax);
+  for (const { id } of sent.slice(0, 2)) await control.parts.inbox.started(link, id ?? '');
+  await control.delivered(link, LIMITS.commandsInFlightMax + 2);
+  await control.parts.inbox.ended(link, sent[2]?.id ?? '', { status: 'cancelled' });
+  await control.delivered(link, LIMITS.commandsInFlightMax + 3);
+});
+
+it('sends again what the last connection did not settle', async () => {
+  const ping = await control.create(agentId);
+  const task = await control.create(agentId, taskStart('echo hello'));
+  const lost = await control.connect(agentId, { journalId });
+  await control.delivered(lost, 2);
+  await control.disconnect(lost);
+  const link = await control.connect(agentId, { journalId });
+  expect(await control.delivered(link, 2)).toMatchObject([
+    { id: ping.id },
+    { id: task.id, payload: { params: { instructions: 'echo hello' } } },
+  ]);
+});
+
+it('only asks for the outcome of what the agent has begun', async () => {
+  const task = await control.create(agentId, taskStart());
+  const lost = await control.connect(agentId, { journalId });
+  await control.delivered(lost, 1);
+  await control.parts.inbox.started(lost, task.id);
+  await control.restart();
+  const link = await control.connect(agentId, { journalId });
+  const [sent] = await control.delivered(link, 1);
+  expect(sent).toMatchObject({ id: task.id, payload: { operation: 'task.start' } });
+  expect(sent?.payload).toHaveProperty('params', undefined);
+});
+
+it.each(['delivered', 'running'])('gives up a `once` command that was %s under another journal', async (state) => {
+  const task = await control.create(agentId, taskStart());
+  const lost = await control.connect(agentId);
+  await control.delivered(lost, 1);
+  if (state === 'running') await control.parts.inbox.started(lost, task.id);
+  await control.disconnect(lost);
+  const link = await control.connect(agentId);
+  expect(await control.parts.commands.get(task.id)).toMatchObject({
+    state: 'indeterminate',
+    error_code: 'indeterminate',
+    content: null,
+  });
+  expect(link.sent).toEqual([]);
+});
+
+it.each([
+  ['read', 'agent.ping', {}],
+  ['idempotent', 'tunnel.close', { tunnel_id: randomUUID(), reason: 'done' }],
+] as const)('sends a %s command to another journal once more', async (_effect, operation, params) => {
+  const row = await control.create(agentId, { operation, params });
+  const lost = await control.connect(agentId);
+  await control.delivered(lost, 1);
+  await control.parts.inbox.started(lost, row.id);
+  await control.disconnect(lost);
+  const link = await control.connect(agentId, { journalId });
+  expect(await control.delivered(link, 1)).toMatchObject([{ id: row.id, payload: { params } }]);
+  expect(await control.parts.commands.get(row.id)).toMatchObject({ state: 'delivered', journal_id: journalId });
+});
+
+it('delivers nothing to an old copy of a journal', async () => {
+  await control.create(agentId);
+  const link = await control.connect(agentId, { journalOutdated: true });
+  await control.create(agentId);
+  control.parts.delivery.wake(agentId);
+  const next = await control.connect(agentId);
+  await control.delivered(next, 2);
+  expect(link.sent).toEqual([]);
+});
+
+it('says once more that a command was cancelled, before the command', async () => {
+  const row = await control.create(agentId);
+  const lost = await control.connect(agentId, { journalId });
+  await control.delivered(lost, 1);
+  await control.disconnect(lost);
+  await control.parts.commands.cancel(row.id);
+  const link = await control.connect(agentId, { journalId });
+  await control.delivered(link, 1);
+  expect(link.sent.map(({ type }) => type)).toEqual(['cancel', 'command']);
+});
+
+it('lets expire what waited too long', async () => {
+  const row = await control.create(agentId, { ttlSeconds: 10 });
+  await control.clock.advance(10_000);
+  const link = await control.connect(agentId);
+  await eventually(() => control.state(row.id), { what: 'the end', until: (state) => state === 'expired' });
+  expect(link.sent).toEqual([]);
+});
+
+it('sends nothing by way of a connection that was replaced', async () => {
+  const old = await control.attach(agentId, { journalId });
+  const row = await control.create(agentId);
+  const link = await control.attach(agentId, { journalId });
+  await Promise.all([control.parts.delivery.linkUp(old), control.parts.delivery.linkUp(link)]);
+  await control.delivered(link, 1);
+  expect(await control.state(row.id)).toBe('delivered');
+});
+
+it('misses no command that is created while a pump comes to its end', async () => {
+  const link = await control.connect(agentId);
+  for (let count = 1; count <= 40; count += 1) {
+    await control.create(agentId);
+    for (const { id } of await control.delivered(link, count)) if (id !== undefined) link.unacknowledged.delete(id);
+  }
+});

@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import { createLogger } from '@drawbridge/runtime';
+import type { Logger } from '@drawbridge/runtime';
+import { FakeClock, TempDir, eventually } from '@drawbridge/testkit';
+import { Kysely } from 'kysely';
+import { z } from 'zod';
+import { newAgentRow } from './agents/new-agent-row.ts';
+import { Presence } from './agents/presence.ts';
+import type { LiveLink } from './agents/presence.ts';
+import { MemoryBus } from './bus/memory.ts';
+import { CommandService } from './commands/command-service.ts';
+import type { NewCommand } from './commands/command-service.ts';
+import { Delivery } from './commands/delivery.ts';
+import { RateLimit } from './commands/rate-limit.ts';
+import { Reaper } from './commands/reaper.ts';
+import type { Actor } from './operators/actor.ts';
+import { AgentsRepository } from './store/agents-repository.ts';
+import type { CommandRow } from './store/commands-repository.ts';
+import { JournalsRepository } from './store/journals-repository.ts';
+import { MIGRATIONS } from './store/migrations/index.ts';
+import { migrate } from './store/migrator.ts';
+import type { Schema } from './store/schema.ts';
+import { SecretBox } from './store/secret-box.ts';
+import { openSqlite } from './store/sqlite/open-sqlite.ts';
+import { timestamp } from './store/timestamp.ts';
+import { TaskService } from './tasks/task-service.ts';
+import { AgentInbox } from './ws/agent-inbox.ts';
+
+/** For tests: somebody who may do everything. */
+export const ADMIN: Actor = { kind: 'token', id: 'admin' };
+
+/** For tests: a log that is kept in memory. */
+export function memoryLog(): { readonly log: Logger; readonly lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const sink = { write: (text: string) => lines.push(z.record(z.string(), z.unknown()).parse(JSON.parse(text))) };
+  return { log: createLogger({ level: 'debug', sink }), lines };
+}
+
+/** For tests: one message as it was sent to an agent. */
+export interface Sent {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly id: string | undefined;
+}
+
+/** For tests: a connection whose messages are kept. */
+export interface RecordedLink extends LiveLink {
+  readonly sent: Sent[];
+  readonly ends: { code: number; reason: string }[];
+}
+
+/** For tests: a link that is not attached to anything yet. */
+export function recordedLink(link: Pick<LiveLink, 'agentId'> & Partial<LiveLink>): RecordedLink {
+  const sent: Sent[] = [];
+  const ends: RecordedLink['ends'] = [];
+  return {
+    epoch: 1,
+    journalId: randomUUID(),
+    instance: undefined,
+    journalOutdated: false,
+    unacknowledged: new Set(),
+    health: undefined,
+    send: (type, payload, id) => sent.push({ type, payload, id }),
+    end: (code, reason) => ends.push({ code, reason }),
+    ...link,
+    sent,
+    ends,
+  };
+}
+
+/** The nouns of a control plane over a real store, without its carriers. What dies with the process is made by `boot`. */
+async function boot(dir: TempDir, clock: FakeClock) {
+  const { log, lines } = memoryLog();
+  const store = await openSqlite({ path: dir.join('store.db'), clock });
+  const db = new Kysely<Schema>({ dialect: store.dialect });
+  await migrate(db, MIGRATIONS, clock);
+  const box = await SecretBox.load(dir.join('secret.key'));
+  await new AgentsRepository(db).disconnectAll(timestamp(clock));
+  const bus = new MemoryBus();
+  const presence = new Presence(bus, clock);
+  const rateLimit = new RateLimit({ perSecond: 1_000, burst: 1_000 }, clock);
+  const commands = new CommandService({ db, presence, box, bus, clock, log, rateLimit });
+  const delivery = new Delivery(commands, { db, presence, clock, log });
+  commands.onPending((agentId) => delivery.wake(agentId));
+  const reaper = new Reaper(commands, { db, presence, clock, log });
+  const tasks = new TaskService({ db, commands, bus, clock });
+  const inbox = new AgentInbox({ db, presence, commands, delivery, tasks, clock, log });
+  return { store, db, box, bus, presence, commands, delivery, reaper, tasks, inbox, log, lines };
+}
+
+type Parts = Awaited<ReturnType<typeof boot>>;
+
+/** For tests: a control plane's nouns, its agents and their connections. Disposing leaves nothing. */
+export class ControlPlaneFixture implements AsyncDisposable {
+  readonly dir: TempDir;
+  readonly clock: FakeClock;
+  parts: Parts;
+
+  private constructor(dir: TempDir, clock: FakeClock, parts: Parts) {
+    this.dir = dir;
+    this.clock = clock;
+    this.parts = parts;
+  }
+
+  static async make(clock = new FakeClock()): Promise<ControlPlaneFixture> {
+    const dir = await TempDir.make();
+    return new ControlPlaneFixture(dir, clock, await boot(dir, clock));
+  }
+
+  /** The process ends and another begins on the same store; nobody is connected then. */
+  async restart(): Promise<void> {
+    await this.parts.store.close();
+    this.parts = await boot(this.dir, this.clock);
+  }
+
+  /** An agent that has never connected. */
+  async addAgent(name = `agent-${randomUUID().slice(0, 8)}`): Promise<string> {
+    const agentId = randomUUID();
+    const row = newAgentRow({ agentId, name, labels: {}, now: timestamp(this.clock) });
+    await new AgentsRepository(this.parts.db).insert({ ...row, auth_token_hash: '' });
+    return agentId;
+  }
+
+  /** A new connection: gets its epoch, its journal is looked up, and takes the place of the one before. */
+  async attach(agentId: string, more: Partial<LiveLink> & { lastEventSeq?: number } = {}): Promise<RecordedLink> {
+    const { lastEventSeq = 0, ...given } = more;
+    const now = timestamp(this.clock);
+    const { db, presence } = this.parts;
+    const facts = { version: '1', os: null, arch: null, capabilities: '[]' };
+    const epoch = (await new AgentsRepository(db).connect(agentId, facts, now)) ?? 0;
+    const journalId = given.journalId ?? randomUUID();
+    const stored = await new JournalsRepository(db).lastSeq(agentId, journalId, now);
+    const link = recordedLink({ agentId, epoch, journalOutdated: stored > lastEventSeq, ...given, journalId });
+    presence.attach(link);
+    return link;
+  }
+
+  /** A new connection on which delivery has begun. */
+  async connect(agentId: string, more: Partial<LiveLink> & { lastEventSeq?: number } = {}): Promise<RecordedLink> {
+    const link = await this.attach(agentId, more);
+    await this.parts.delivery.linkUp(link);
+    return link;
+  }
+
+  /** The end of a connection, as the door sees it. */
+  async disconnect(link: LiveLink): Promise<void> {
+    if (!this.parts.presence.detach(link)) return;
+    await new AgentsRepository(this.parts.db).disconnect(link, timestamp(this.clock));
+    await this.parts.reaper.linkDown(link.agentId);
+  }
+
+  /** Somebody wants something: by default a read that waits for its agent. */
+  create(agentId: string, wanted: Partial<NewCommand> = {}): Promise<CommandRow> {
+    const command = {
+      agentId,
+      operation: 'agent.ping',
+      params: {},
+      timeoutSeconds: 60,
+      queueIfOffline: true,
+      ttlSeconds: 3_600,
+      hasDeadline: true,
+      ...wanted,
+    } as const satisfies NewCommand;
+    return this.parts.commands.create(command, ADMIN);
+  }
+
+  /** The `command` messages of a link, once there are that many. */
+  async delivered(link: RecordedLink, count: number): Promise<Sent[]> {
+    return eventually(() => link.sent.filter(({ type }) => type === 'command'), {
+      what: `${count} commands to be sent`,
+      until: (sent) => sent.length === count,
+    });
+  }
+
+  async state(id: string): Promise<CommandRow['state']> {
+    return (await this.parts.commands.get(id)).state;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.store.close();
+    await this.dir[Symbol.asyncDispose]();
+  }
+}
+
+/** For tests: the parameters of a `once` command, which hold content. */
+export function taskStart(instructions = 'true'): Pick<NewCommand, 'operation' | 'params' | 'hasDeadline'> {
+  const params = { task_id: randomUUID(), provider: 'shell', instructions, timeout_seconds: 60 };
+  return { operation: 'task.start', params, hasDeadline: false };
+}
