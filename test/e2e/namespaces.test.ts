@@ -1,13 +1,10 @@
 import {
-  endOfTask,
   listenersOf,
   makePki,
   memoryOf,
   Namespaces,
-  outputOf,
   type Pki,
   requires,
-  runTask,
   scaled,
   startConnectProxyProcess,
   streamCli,
@@ -52,16 +49,23 @@ function pouredDigest(): string {
 
 /** A control plane with TLS in namespace `control`, on the address that `neighbour` reaches. */
 async function controlPlaneIn(namespaces: Namespaces, neighbour: string, pki: Pki): Promise<TestControlPlane> {
-  return TestControlPlane.start({
+  const controlPlane = await TestControlPlane.start({
     namespace: namespaces.systemName('control'),
     host: namespaces.address('control', { from: neighbour }),
     tls: pki,
   });
+  // The first start of a version compiles its sources, which takes memory once and is no part of what is measured here.
+  await controlPlane.restart();
+  return controlPlane;
 }
 
 /** Follows a task that prints OUTPUT_BYTES with the command line, next to the control plane; what came, and how much memory it took. */
 async function stream(controlPlane: TestControlPlane, agent: TestAgent, namespace: string) {
-  const env = { DRAWBRIDGE_URL: controlPlane.url, DRAWBRIDGE_TOKEN: controlPlane.token, DRAWBRIDGE_CA: controlPlane.caFile };
+  const env = {
+    DRAWBRIDGE_URL: controlPlane.url,
+    DRAWBRIDGE_TOKEN: controlPlane.token,
+    DRAWBRIDGE_CA: controlPlane.caFile,
+  };
   await using cli = await streamCli(['run', agent.name, '--provider', 'shell', POUR], { env, namespace });
   const digest = createHash('sha256');
   let bytes = 0;
@@ -86,25 +90,29 @@ async function expectNoListener(namespaces: Namespaces, controlPlane: TestContro
 }
 
 function expectLittleMemory(controlPlane: TestControlPlane, agent: TestAgent) {
-  expect(memoryOf(controlPlane.pid).peakRssBytes).toBeLessThan(RSS_BYTES_MAX);
-  expect(memoryOf(agent.pid).peakRssBytes).toBeLessThan(RSS_BYTES_MAX);
+  const peaks = [controlPlane, agent].map(({ pid }) => memoryOf(pid).peakRssBytes);
+  expect(Math.max(...peaks), `peaks of control plane and agent: ${peaks.join(', ')} bytes`).toBeLessThan(RSS_BYTES_MAX);
 }
 
 describe.runIf(requires('netns', 'firewall', 'openssl'))('an agent behind a firewall', () => {
-  it('runs a task and streams its output over TLS while it listens on nothing', async () => {
-    await using dir = await TempDir.make();
-    await using namespaces = await Namespaces.make({ names: ['control', 'agent'], dropInboundTo: 'agent' });
-    const pki = await makePki(dir.path, { addresses: [namespaces.address('control', { from: 'agent' })] });
-    await using controlPlane = await controlPlaneIn(namespaces, 'agent', pki);
-    await using agent = await TestAgent.start({ controlPlane, namespace: namespaces.systemName('agent') });
-    await expectNoListener(namespaces, controlPlane, agent);
+  it(
+    'runs a task and streams its output over TLS while it listens on nothing',
+    async () => {
+      await using dir = await TempDir.make();
+      await using namespaces = await Namespaces.make({ names: ['control', 'agent'], dropInboundTo: 'agent' });
+      const pki = await makePki(dir.path, { addresses: [namespaces.address('control', { from: 'agent' })] });
+      await using controlPlane = await controlPlaneIn(namespaces, 'agent', pki);
+      await using agent = await TestAgent.start({ controlPlane, namespace: namespaces.systemName('agent') });
+      await expectNoListener(namespaces, controlPlane, agent);
 
-    const streamed = await stream(controlPlane, agent, namespaces.systemName('control'));
-    expect(streamed).toMatchObject({ code: 0, bytes: OUTPUT_BYTES, sha256: pouredDigest() });
+      const streamed = await stream(controlPlane, agent, namespaces.systemName('control'));
+      expect(streamed).toMatchObject({ code: 0, bytes: OUTPUT_BYTES, sha256: pouredDigest() });
 
-    expectLittleMemory(controlPlane, agent);
-    await expectNoListener(namespaces, controlPlane, agent);
-  }, STREAM_TIMEOUT_MS);
+      expectLittleMemory(controlPlane, agent);
+      await expectNoListener(namespaces, controlPlane, agent);
+    },
+    STREAM_TIMEOUT_MS,
+  );
 
   it('lets nobody in: what comes from outside is dropped without an answer', async () => {
     await using namespaces = await Namespaces.make({ names: ['control', 'agent'], dropInboundTo: 'agent' });
@@ -137,26 +145,30 @@ describe.runIf(requires('netns', 'firewall', 'openssl'))('an agent that reaches 
     return { namespaces, controlPlane, proxy, [Symbol.asyncDispose]: () => owned.disposeAsync() };
   }
 
-  it.each(['HTTPS_PROXY', 'server.proxy'])('does all of it through the proxy that %s names', async (setting) => {
-    await using world = await row();
-    const { namespaces, controlPlane, proxy } = world;
-    const isFile = setting === 'server.proxy';
-    await using agent = await TestAgent.start({
-      controlPlane,
-      namespace: namespaces.systemName('agent'),
-      ...(isFile ? { config: { server: { proxy: proxy.url } }, enrolArgs: ['--proxy', proxy.url] } : {}),
-      ...(isFile ? {} : { env: { HTTPS_PROXY: proxy.url } }),
-    });
+  it.each(['HTTPS_PROXY', 'server.proxy'])(
+    'does all of it through the proxy that %s names',
+    async (setting) => {
+      await using world = await row();
+      const { namespaces, controlPlane, proxy } = world;
+      const isFile = setting === 'server.proxy';
+      await using agent = await TestAgent.start({
+        controlPlane,
+        namespace: namespaces.systemName('agent'),
+        ...(isFile ? { config: { server: { proxy: proxy.url } }, enrolArgs: ['--proxy', proxy.url] } : {}),
+        ...(isFile ? {} : { env: { HTTPS_PROXY: proxy.url } }),
+      });
 
-    const streamed = await stream(controlPlane, agent, namespaces.systemName('control'));
-    expect(streamed).toMatchObject({ code: 0, bytes: OUTPUT_BYTES, sha256: pouredDigest() });
+      const streamed = await stream(controlPlane, agent, namespaces.systemName('control'));
+      expect(streamed).toMatchObject({ code: 0, bytes: OUTPUT_BYTES, sha256: pouredDigest() });
 
-    expectLittleMemory(controlPlane, agent);
-    await expectNoListener(namespaces, controlPlane, agent);
-    // Once to enrol at the least, once for the link, once for the tunnel.
-    expect(proxy.targets.length).toBeGreaterThanOrEqual(3);
-    expect(new Set(proxy.targets)).toEqual(new Set([new URL(controlPlane.url).host]));
-  }, STREAM_TIMEOUT_MS);
+      expectLittleMemory(controlPlane, agent);
+      await expectNoListener(namespaces, controlPlane, agent);
+      // Once to enrol at the least, once for the link, once for the tunnel.
+      expect(proxy.targets.length).toBeGreaterThanOrEqual(3);
+      expect(new Set(proxy.targets)).toEqual(new Set([new URL(controlPlane.url).host]));
+    },
+    STREAM_TIMEOUT_MS,
+  );
 
   it('says that the proxy refuses it, and never the password', async () => {
     await using world = await row();

@@ -51,7 +51,7 @@ export async function runAgent(
 
   const listenerCheck = new ListenerCheck(clock);
   await requireNoListener(listenerCheck, log);
-  const providers = new ProviderRegistry(providerSettings(config, log));
+  const providers = new ProviderRegistry(providerSettings(config, log), log);
   await using runner = await TaskRunner.open({
     workspaceRoot,
     providers,

@@ -1,5 +1,6 @@
+import { ApiError } from '@drawbridge/client';
 import type { DrawbridgeClient, TaskView } from '@drawbridge/client';
-import { ExitCode, exitCodeOfTask } from './exit-codes.ts';
+import { ExitCode, exitCodeOf, exitCodeOfTask } from './exit-codes.ts';
 import { colour, plain, printJson, write } from './output.ts';
 import { patience } from './patience.ts';
 
@@ -8,7 +9,10 @@ export interface StreamOptions {
   readonly since?: number;
 }
 
-/** Streams a task's output to standard output until it has ended, says how it ended, and resolves to the exit code. */
+/**
+ * Streams a task's output to standard output until it has ended, says how it ended, and resolves to the exit code. When the
+ * agent has gone with the rest of the output, that is said too, and is no success.
+ */
 export async function streamTask(
   client: DrawbridgeClient,
   taskId: string,
@@ -16,11 +20,19 @@ export async function streamTask(
   signal: AbortSignal,
 ): Promise<number> {
   const retry = patience();
-  await pour(client.followOutput(taskId, options.since ?? 0, retry, signal), options);
+  const lost = await pour(client.followOutput(taskId, options.since ?? 0, retry, signal), options).catch(agentIsGone);
+  if (lost !== undefined) process.stderr.write(`${colour('yellow', plain(lost.message), process.stderr)}\n`);
   const task = await client.waitForTask(taskId, retry, signal);
   if (options.json) printJson({ type: 'outcome', task });
   else process.stderr.write(`${outcomeLine(task)}\n`);
-  return exitCodeOfTask(task);
+  const code = exitCodeOfTask(task);
+  return lost !== undefined && code === ExitCode.Ok ? exitCodeOf(lost) : code;
+}
+
+/** A follower is told this only of a task that has ended: its outcome is known all the same. */
+function agentIsGone(error: unknown): ApiError {
+  if (error instanceof ApiError && ['agent_offline', 'agent_not_found'].includes(error.code)) return error;
+  throw error;
 }
 
 /** Bytes to standard output as they are, or one JSON line a chunk. */

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { MessageSocket } from '@drawbridge/link';
+import { WsClose } from '@drawbridge/protocol';
 import { createLogger } from '@drawbridge/runtime';
 import type { Logger } from '@drawbridge/runtime';
 import { FakeClock, TempDir, eventually } from '@drawbridge/testkit';
@@ -25,6 +27,7 @@ import { openSqlite } from './store/sqlite/open-sqlite.ts';
 import { timestamp } from './store/timestamp.ts';
 import { TaskService } from './tasks/task-service.ts';
 import { AgentInbox } from './ws/agent-inbox.ts';
+import { AgentLink } from './ws/agent-link.ts';
 
 /** For tests: somebody who may do everything. */
 export const ADMIN: Actor = { kind: 'token', id: 'admin' };
@@ -140,6 +143,42 @@ export class ControlPlaneFixture implements AsyncDisposable {
     const link = await this.attach(agentId, more);
     await this.parts.delivery.linkUp(link);
     return link;
+  }
+
+  /**
+   * Serves an agent's socket as the door does once hands are shaken: a real link, read and delivered to, until it ends.
+   * Resolves to the last event that is stored under the agent's journal.
+   */
+  async accept(
+    agentId: string,
+    socket: MessageSocket,
+    journal: { readonly journalId: string; readonly lastEventSeq: number },
+  ): Promise<number> {
+    const { db, presence, inbox, delivery, log } = this.parts;
+    const now = timestamp(this.clock);
+    const facts = { version: '1', os: null, arch: null, capabilities: '[]' };
+    const epoch = (await new AgentsRepository(db).connect(agentId, facts, now)) ?? 0;
+    const lastSeq = await new JournalsRepository(db).lastSeq(agentId, journal.journalId, now);
+    const link = new AgentLink({
+      socket,
+      clock: this.clock,
+      inbox,
+      agentId,
+      epoch,
+      journalId: journal.journalId,
+      instance: undefined,
+      journalOutdated: lastSeq > journal.lastEventSeq,
+      onError: (error) => log.error({ err: error }, 'message not handled'),
+    });
+    presence.attach(link)?.superseded?.end(WsClose.Superseded, 'superseded');
+    link.listen();
+    delivery
+      .linkUp(link)
+      .catch(() => link.end(WsClose.TryAgainLater, 'store unavailable'))
+      .then(() => link.ended)
+      .then(() => this.disconnect(link))
+      .catch((error: unknown) => log.warn({ err: error }, 'the store is gone'));
+    return lastSeq;
   }
 
   /** The end of a connection, as the door sees it. */

@@ -88,8 +88,8 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const reaper = new Reaper(commands, { db, presence, clock, log });
   const tasks = new TaskService({ db, commands, bus, clock });
   const tunnels = new SystemTunnels({ commands, presence, tokens: new TunnelTokens(identity, clock), clock, log });
-  const output = new TaskOutput({ tasks, tunnels, presence, bus, clock });
   const agents = new AgentService({ db, presence, tunnels, reaper, clock, log });
+  const output = new TaskOutput({ tasks, agents, tunnels, presence, bus, clock });
   const joinTokens = new JoinTokens(identity, db, clock);
   const tokens = new ApiTokens(db, clock);
   const signIn = new SignIn(db, clock);

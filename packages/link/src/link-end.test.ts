@@ -32,3 +32,14 @@ it.each([
 it.each([['text'], [undefined], [null]])('a dial may reject with %j', (error) => {
   expect(endOfDial(error)).toEqual({ kind: 'transient', reason: String(error), error });
 });
+
+it.each([
+  [7_000, 7_000],
+  [3_600_000, 60_000],
+])(
+  'a crowd that was told to wait %i ms comes back within %i ms of each other, not all at once',
+  (retryAfterMs, spreadMs) => {
+    const error = Object.assign(new Error('no'), { httpStatus: 429, retryAfterMs });
+    expect(endOfDial(error)).toMatchObject({ kind: 'retry_after', retryAfterMs, spreadMs });
+  },
+);

@@ -20,6 +20,9 @@ export type LinkEnd =
   /** Another connection of the same agent took over. */
   | { readonly kind: 'superseded'; readonly reason: string; readonly error?: unknown };
 
+/** A crowd that is told to wait long needs no more than this to come apart. */
+const CROWD_SPREAD_MS_MAX = 60_000;
+
 /** What a closed socket means. `beforeAuth` is true until the server has accepted this end. */
 export function endOfSocket(end: SocketEnd, beforeAuth: boolean): LinkEnd {
   const reason = `closed with ${end.code}${end.reason === '' ? '' : `: ${end.reason}`}`;
@@ -36,7 +39,11 @@ export function endOfDial(error: unknown): LinkEnd {
   const httpStatus = numberOf(error, 'httpStatus');
   const retryAfterMs = numberOf(error, 'retryAfterMs');
   if (httpStatus !== undefined && isAuthRejection({ httpStatus }, true)) return { kind: 'auth', reason, error };
-  if (retryAfterMs !== undefined) return { kind: 'retry_after', reason, retryAfterMs, error };
+  if (retryAfterMs !== undefined) {
+    // Everybody who was refused got the same number.
+    const spreadMs = Math.min(retryAfterMs, CROWD_SPREAD_MS_MAX);
+    return { kind: 'retry_after', reason, retryAfterMs, spreadMs, error };
+  }
   return { kind: 'transient', reason, error };
 }
 

@@ -86,12 +86,12 @@ it('cools down after a rejected credential, apart from the back-off', async () =
   await stop();
 });
 
-it('obeys a server that says how long, with the spread as given', async () => {
+it('obeys a server that says how long, and spreads a crowd that was refused together', async () => {
   const wait = { kind: 'retry_after', reason: 'full', retryAfterMs: 7_000 } as const;
   const unavailable = Object.assign(new Error('503'), { httpStatus: 503, retryAfterMs: 9_000 });
   const { clock, losses, stop } = run([lasts(1, wait), lasts(1, { ...wait, spreadMs: 500 }), unavailable]);
   await clock.advance(60_000);
-  expect(clock.sleeps).toEqual([7_000, 7_500, 9_000]);
+  expect(clock.sleeps).toEqual([7_000, 7_500, 18_000]);
   expect(losses.at(-1)).toMatchObject({ failures: 0, end: { kind: 'retry_after', error: unavailable } });
   await stop();
 });

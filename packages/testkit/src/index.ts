@@ -15,7 +15,15 @@ export { canMakeNamespaces, type NamespaceResult, Namespaces, type NamespacesOpt
 export { childrenOf, isAlive, type Memory, memoryOf, processesUsing } from './process-table.ts';
 export { type Requirement, requires } from './requirement.ts';
 export { type CliResult, runCli, type RunCliOptions, streamCli } from './run-cli.ts';
-export { type ApiCaller, endOfTask, outputOf, runTask, startTask, type TaskAnswer, type TaskRequest } from './run-task.ts';
+export {
+  type ApiCaller,
+  endOfTask,
+  outputOf,
+  runTask,
+  startTask,
+  type TaskAnswer,
+  type TaskRequest,
+} from './run-task.ts';
 export { scaled } from './scale.ts';
 export { SeededRandom, withSeed } from './seed.ts';
 export { type SocketPair, socketPair, type SocketPairOptions } from './socket-pair.ts';

@@ -10,6 +10,7 @@ const REQUIREMENTS = {
   iptables: { isMet: () => findProgram('iptables') !== undefined, remedy: 'install iptables' },
   firewall: { isMet: () => findProgram('nft', 'iptables') !== undefined, remedy: 'install nftables or iptables' },
   openssl: { isMet: () => findProgram('openssl') !== undefined, remedy: 'install openssl' },
+  faketime: { isMet: () => findProgram('faketime') !== undefined, remedy: 'install faketime' },
   git: { isMet: () => findProgram('git') !== undefined, remedy: 'install git' },
   bwrap: { isMet: () => findProgram('bwrap') !== undefined, remedy: 'install bubblewrap' },
   docker: { isMet: () => findProgram('docker') !== undefined, remedy: 'install docker.io' },

@@ -22,6 +22,8 @@ export interface TestAgentOptions extends DrawbridgeOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** More of its command line. */
   readonly args?: readonly string[];
+  /** More of the command line that enrols it. */
+  readonly enrolArgs?: readonly string[];
   /** False: returns at once, for tests in which it cannot connect. */
   readonly waitUntilConnected?: boolean;
 }
@@ -72,13 +74,13 @@ export class TestAgent extends Daemon {
   }
 
   async #enrol(): Promise<void> {
-    const { controlPlane, url = controlPlane.url, labels = {} } = this.#options;
+    const { controlPlane, url = controlPlane.url, labels = {}, enrolArgs = [] } = this.#options;
     const token = tokenOf(await controlPlane.api('POST', '/api/v1/join-tokens', {}));
     const args = ['agent', 'enroll', url, '--token', token, '--name', this.name, '--data', this.dataDir];
     for (const [key, value] of Object.entries(labels)) args.push('--label', `${key}=${value}`);
     if (controlPlane.caFile !== undefined) args.push('--ca', controlPlane.caFile);
     const { env, cwd, namespace, binary } = this.#options;
-    const { code, stderr } = await runCli(args, { env, cwd, namespace, binary });
+    const { code, stderr } = await runCli([...args, ...enrolArgs], { env, cwd, namespace, binary });
     if (code !== 0) throw new Error(`agent ${this.name} did not enrol (exit ${code}): ${stderr}`);
   }
 

@@ -116,7 +116,7 @@ export class Journal implements Disposable {
 
   /** The control plane has the outcome: its content may go, the id stays for 30 days. */
   acknowledged(commandId: string): void {
-    this.#write(
+    this.#writeSoon(
       "UPDATE commands SET outcome = NULL, at_ms = ? WHERE id = ? AND state = 'ended'",
       this.#nowMs(),
       commandId,
@@ -163,7 +163,7 @@ export class Journal implements Disposable {
 
   /** All events up to `seq` are stored at the control plane. */
   eventsAcknowledged(seq: number): void {
-    this.#write('DELETE FROM events WHERE seq <= ?', seq);
+    this.#writeSoon('DELETE FROM events WHERE seq <= ?', seq);
   }
 
   /** This journal turned out to be an old copy: it gets a new id, and events nobody can place any more are dropped. */
@@ -200,6 +200,16 @@ export class Journal implements Disposable {
       throw new ControlError('journal_unavailable', `the journal cannot be written: ${messageOf(error)}`, {
         cause: error,
       });
+    }
+  }
+
+  /** Durable with the next write that must be: lost in a crash, it only makes this agent tell once more what is known. */
+  #writeSoon(sql: string, ...values: (string | number)[]): void {
+    this.#db.exec('PRAGMA synchronous = NORMAL');
+    try {
+      this.#write(sql, ...values);
+    } finally {
+      this.#db.exec('PRAGMA synchronous = FULL');
     }
   }
 

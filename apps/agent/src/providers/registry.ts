@@ -1,4 +1,5 @@
 import { ControlError, unreachable } from '@drawbridge/protocol';
+import type { Logger } from '@drawbridge/runtime';
 import { AGENT_LIMITS } from '../limits.ts';
 import { CommandProvider } from './command.ts';
 import type { Provider, ProviderAction, ProviderInfo, ProviderSettings } from './provider.ts';
@@ -15,9 +16,11 @@ const ACTIONS_OF_OTHERS: readonly ProviderAction[] = ['execute_task', 'update_co
 /** The providers of this agent, and what may be asked of each. */
 export class ProviderRegistry {
   readonly #providers: ReadonlyMap<string, Provider>;
+  readonly #log: Pick<Logger, 'warn'> | undefined;
 
-  /** Throws `invalid_request` for settings that make no provider. */
-  constructor(settings: Readonly<Record<string, ProviderSettings>>) {
+  /** Throws `invalid_request` for settings that make no provider. What is blocked is told to `log`. */
+  constructor(settings: Readonly<Record<string, ProviderSettings>>, log?: Pick<Logger, 'warn'>) {
+    this.#log = log;
     this.#providers = new Map(Object.entries(settings).map(([name, one]) => [name, makeProvider(name, one)]));
   }
 
@@ -36,7 +39,9 @@ export class ProviderRegistry {
   /** To be called before anything is done for `action`: `operation_not_allowed` when it is not on the provider's list. */
   assertAllowed(provider: string, action: string): void {
     if (this.allows(provider, action)) return;
-    throw new ControlError('operation_not_allowed', `Action ${action} blocked for provider ${provider}`);
+    const message = `Action ${action} blocked for provider ${provider}`;
+    this.#log?.warn({ action, provider }, message);
+    throw new ControlError('operation_not_allowed', message);
   }
 
   /** Looks for every provider. */

@@ -65,22 +65,25 @@ export class Delivery {
     if (this.#presence.current(agentId) === undefined) return;
     const state = { again: false };
     this.#pumping.set(agentId, state);
-    this.#pump(agentId, state)
-      .catch((error: unknown) => this.#log.error({ err: error, agentId }, 'delivery stopped'))
-      .finally(() => this.#pumping.delete(agentId));
+    this.#pump(agentId, state).catch((error: unknown) => this.#log.error({ err: error, agentId }, 'delivery stopped'));
   }
 
+  /** From its last look at `again` to the end of the pump nothing else runs: no wake-up falls in between. */
   async #pump(agentId: string, state: { again: boolean }): Promise<void> {
-    do {
-      state.again = false;
-      const link = this.#presence.current(agentId);
-      if (link === undefined || link.journalOutdated) return;
-      const room = LIMITS.commandsInFlightMax - link.unacknowledged.size;
-      if (room <= 0) return;
-      const queued = await new CommandsRepository(this.#db).ofAgent(agentId, ['queued'], room);
-      for (const row of queued) await this.#deliver(link, row);
-      if (queued.length === room) state.again = true;
-    } while (state.again);
+    try {
+      do {
+        state.again = false;
+        const link = this.#presence.current(agentId);
+        if (link === undefined || link.journalOutdated) return;
+        const room = LIMITS.commandsInFlightMax - link.unacknowledged.size;
+        if (room <= 0) return;
+        const queued = await new CommandsRepository(this.#db).ofAgent(agentId, ['queued'], room);
+        for (const row of queued) await this.#deliver(link, row);
+        if (queued.length === room) state.again = true;
+      } while (state.again);
+    } finally {
+      this.#pumping.delete(agentId);
+    }
   }
 
   async #deliver(link: LiveLink, row: CommandRow): Promise<void> {

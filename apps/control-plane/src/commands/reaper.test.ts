@@ -1,3 +1,4 @@
+import { eventually } from '@drawbridge/testkit';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ControlPlaneFixture, taskStart } from '../control-plane-fixture.ts';
 
@@ -61,20 +62,39 @@ it('refuses what was not to be queued when the link is lost before it was sent',
   expect(await control.state(later.id)).toBe('queued');
 });
 
-it('sweeps every second until it is stopped, and goes on after a sweep that failed', async () => {
+/** Waits until the loop has swept and sleeps for the nth time. */
+function slept(times: number): Promise<number> {
+  return eventually(() => control.clock.sleeps.length, { what: `${times} sweeps`, until: (count) => count === times });
+}
+
+it('sweeps every second until it is stopped', async () => {
+  const row = await control.create(agentId, { ttlSeconds: 2 });
   const stop = new AbortController();
   const running = control.parts.reaper.run(stop.signal);
-  await control.clock.advance(2_500);
-  expect(control.clock.sleeps.length).toBeGreaterThan(0);
+  for (const [sweeps, state] of [
+    [1, 'queued'],
+    [2, 'queued'],
+    [3, 'expired'],
+  ] as const) {
+    await slept(sweeps);
+    expect(await control.state(row.id)).toBe(state);
+    await control.clock.advance(1_000);
+  }
+  await slept(4);
   stop.abort();
   await running;
   expect(control.clock.pending).toBe(0);
+});
 
+it('goes on after a sweep that failed', async () => {
   await control.parts.store.close();
-  const again = new AbortController();
-  const failing = control.parts.reaper.run(again.signal);
-  await control.clock.advance(2_500);
-  again.abort();
-  await failing;
-  expect(control.parts.lines).toContainEqual(expect.objectContaining({ msg: 'sweep of overdue commands failed' }));
+  const stop = new AbortController();
+  const running = control.parts.reaper.run(stop.signal);
+  await slept(1);
+  await control.clock.advance(1_000);
+  await slept(2);
+  stop.abort();
+  await running;
+  const failed = control.parts.lines.filter(({ msg }) => msg === 'sweep of overdue commands failed');
+  expect(failed).toHaveLength(2);
 });

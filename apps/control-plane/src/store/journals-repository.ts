@@ -21,18 +21,17 @@ export class JournalsRepository {
   /** The last event stored under this journal; 0 for one never seen, which is remembered from now on. */
   async lastSeq(agentId: string, journalId: string, now: string): Promise<number> {
     const row = await this.#db
-      .selectFrom('agent_journals')
-      .select('last_event_seq')
-      .where('agent_id', '=', agentId)
-      .where('journal_id', '=', journalId)
-      .executeTakeFirst();
-    if (row !== undefined) return row.last_event_seq;
-    await this.#db
       .insertInto('agent_journals')
       .values({ agent_id: agentId, journal_id: journalId, last_event_seq: 0, created_at: now })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-    return 0;
+      // SQLite returns a row only when it was written.
+      .onConflict((conflict) =>
+        conflict
+          .columns(['agent_id', 'journal_id'])
+          .doUpdateSet((row) => ({ last_event_seq: row.ref('agent_journals.last_event_seq') })),
+      )
+      .returning('last_event_seq')
+      .executeTakeFirstOrThrow();
+    return row.last_event_seq;
   }
 
   /** Stores an event once; false when it was stored before. */

@@ -20,6 +20,10 @@ export class TasksRepository {
     return this.#db.selectFrom('tasks').selectAll().where('id', '=', id).executeTakeFirst();
   }
 
+  findByCommand(commandId: string): Promise<TaskRow | undefined> {
+    return this.#db.selectFrom('tasks').selectAll().where('command_id', '=', commandId).executeTakeFirst();
+  }
+
   findByKey(createdBy: string, idempotencyKey: string): Promise<TaskRow | undefined> {
     return this.#db
       .selectFrom('tasks')
@@ -38,9 +42,13 @@ export class TasksRepository {
   }
 
   /** The changed row, or undefined when the task was not in one of the states `from`. */
-  move(where: { id: string } | { commandId: string }, from: readonly string[], set: Updateable<TasksTable>) {
-    let query = this.#db.updateTable('tasks').set(set).where('state', 'in', from);
-    query = 'id' in where ? query.where('id', '=', where.id) : query.where('command_id', '=', where.commandId);
-    return query.returningAll().executeTakeFirst();
+  move(id: string, from: readonly string[], set: Updateable<TasksTable>): Promise<TaskRow | undefined> {
+    return this.#db
+      .updateTable('tasks')
+      .set(set)
+      .where('id', '=', id)
+      .where('state', 'in', from)
+      .returningAll()
+      .executeTakeFirst();
   }
 }

@@ -1,6 +1,7 @@
 import type { Channel } from '@drawbridge/link';
 import { CloseReason, ControlError, TaskChannelMetadata } from '@drawbridge/protocol';
 import type { Clock } from '@drawbridge/link';
+import type { AgentService } from '../agents/agent-service.ts';
 import type { Presence } from '../agents/presence.ts';
 import type { Bus } from '../bus/bus.ts';
 import { waitUntil } from '../bus/wait-until.ts';
@@ -38,19 +39,30 @@ const PASSING: ReadonlySet<number> = new Set([
   CloseReason.IdleTimeout,
 ]);
 
+export interface TaskOutputParts {
+  readonly tasks: TaskService;
+  readonly agents: Pick<AgentService, 'find'>;
+  readonly tunnels: SystemTunnels;
+  readonly presence: Presence;
+  readonly bus: Bus;
+  readonly clock: Clock;
+}
+
 /**
  * Reads what a task wrote, from its agent's disk, through the system tunnel; nothing is kept here. Following goes on over
  * lost tunnels and absent agents, from the byte where it stopped, until the task has ended and all is read.
  */
 export class TaskOutput {
   readonly #tasks: TaskService;
+  readonly #agents: TaskOutputParts['agents'];
   readonly #tunnels: SystemTunnels;
   readonly #presence: Presence;
   readonly #bus: Bus;
   readonly #clock: Clock;
 
-  constructor(parts: { tasks: TaskService; tunnels: SystemTunnels; presence: Presence; bus: Bus; clock: Clock }) {
+  constructor(parts: TaskOutputParts) {
     this.#tasks = parts.tasks;
+    this.#agents = parts.agents;
     this.#tunnels = parts.tunnels;
     this.#presence = parts.presence;
     this.#bus = parts.bus;
@@ -59,8 +71,9 @@ export class TaskOutput {
 
   async open(request: OutputRequest, signal: AbortSignal): Promise<OutputStream> {
     const task = await this.#tasks.get(request.taskId);
-    // Over a loss one waits for the agent; a task that has ended on an absent one is refused at once.
+    // Over a loss one waits for the agent; a task that has ended on an absent one, or a revoked one, is refused at once.
     if (request.follow && isEnded(task) && !neverRan(task) && this.#presence.current(task.agent_id) === undefined) {
+      await this.#agents.find(task.agent_id);
       throw new ControlError('agent_offline', `agent ${task.agent_id} is offline, and the output is on its disk`);
     }
     if (request.follow) return { sizeBytes: undefined, bytes: this.#follow(task, request, signal) };
@@ -111,13 +124,14 @@ export class TaskOutput {
     return isEnded(await this.#tasks.get(taskId));
   }
 
+  /** Rejects with `agent_not_found` when the agent is revoked meanwhile: it never comes back. */
   async #agentIsThere(agentId: string, signal: AbortSignal): Promise<void> {
-    await waitUntil(
-      { bus: this.#bus, clock: this.#clock },
-      `agent:${agentId}`,
-      () => (this.#presence.current(agentId) === undefined ? undefined : true),
-      signal,
-    );
+    const look = async () => {
+      if (this.#presence.current(agentId) !== undefined) return true;
+      await this.#agents.find(agentId);
+      return undefined;
+    };
+    await waitUntil({ bus: this.#bus, clock: this.#clock }, `agent:${agentId}`, look, signal);
   }
 }
 

@@ -114,7 +114,7 @@ export class TaskService {
     const tasks = new TasksRepository(db);
     const task = await tasks.find(taskId);
     if (task?.agent_id !== agentId) return;
-    await tasks.move({ id: taskId }, taskStatesBefore(state), {
+    await tasks.move(taskId, taskStatesBefore(state), {
       state,
       ...(state === 'running' && task.started_at === null ? { started_at: at } : {}),
     });
@@ -126,13 +126,11 @@ export class TaskService {
   }
 
   async #follow(db: Db, command: CommandRow, outcome: Outcome | undefined): Promise<void> {
-    const change = taskChange(command, outcome);
-    if (change === undefined) return;
-    const moved = await new TasksRepository(db).move(
-      { commandId: command.id },
-      taskStatesBefore(TaskState.parse(change.state)),
-      change,
-    );
+    const tasks = new TasksRepository(db);
+    const task = await tasks.findByCommand(command.id);
+    const change = task === undefined ? undefined : taskChange(task.id, command, outcome);
+    if (task === undefined || change === undefined) return;
+    const moved = await tasks.move(task.id, taskStatesBefore(TaskState.parse(change.state)), change);
     if (moved !== undefined) this.#publishSoon(moved.id);
   }
 
@@ -155,12 +153,12 @@ export function isEnded(task: TaskRow): boolean {
 }
 
 /** What a change of the command means for its task. */
-function taskChange(command: CommandRow, outcome: Outcome | undefined) {
+function taskChange(taskId: string, command: CommandRow, outcome: Outcome | undefined) {
   switch (command.state) {
     case 'running':
       return { state: 'starting' } as const;
     case 'succeeded':
-      return outcome?.status === 'success' ? ended(command, outcome.data) : undefined;
+      return outcome?.status === 'success' ? ended(taskId, command, outcome.data) : undefined;
     case 'failed':
     case 'cancelled':
     case 'expired':
@@ -177,10 +175,10 @@ function taskChange(command: CommandRow, outcome: Outcome | undefined) {
 }
 
 /** The outcome is the agent's word: what is no outcome of this very task leaves it indeterminate. */
-function ended(command: CommandRow, data: unknown) {
+function ended(taskId: string, command: CommandRow, data: unknown) {
   const parsed = TaskOutcome.safeParse(data);
-  if (!parsed.success) {
-    const message = 'the agent reported an outcome that is none';
+  if (!parsed.success || parsed.data.task_id !== taskId) {
+    const message = 'the agent reported an outcome that is none of this task';
     return {
       state: 'indeterminate',
       ended_at: command.ended_at,

@@ -67,8 +67,9 @@ export class AgentDoor {
   async #admit(agent: AgentRow, auth: AuthPayload, socket: MessageSocket): Promise<AgentLink | undefined> {
     const { db, clock, presence, tunnels, log } = this.#options;
     const now = timestamp(clock);
-    const { epoch, lastSeq } = await db.transaction().execute(async (trx) => ({
-      epoch: await new AgentsRepository(trx).connect(
+    // Not a transaction: that would hold the store while it waits for us, agent after agent, when all come back at once.
+    const [epoch, lastSeq] = await Promise.all([
+      new AgentsRepository(db).connect(
         agent.agent_id,
         {
           version: auth.version,
@@ -78,8 +79,8 @@ export class AgentDoor {
         },
         now,
       ),
-      lastSeq: await new JournalsRepository(trx).lastSeq(agent.agent_id, auth.journal_id, now),
-    }));
+      new JournalsRepository(db).lastSeq(agent.agent_id, auth.journal_id, now),
+    ]);
     if (epoch === undefined) {
       socket.close(WsClose.PolicyViolation, '403 agent revoked');
       return undefined;

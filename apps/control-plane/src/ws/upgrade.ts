@@ -103,11 +103,13 @@ export class UpgradeHandler {
         reject(new ControlError('unauthenticated', 'the client has gone'));
         return;
       }
-      this.#servers[kind].handleUpgrade(request, socket, head, (ws) =>
-        resolve({ message: wsSocket(ws, { transport: socket }), ws }),
-      );
       // `ws` answers a bad handshake by itself and says nothing.
-      socket.once('close', () => reject(new ControlError('unauthenticated', 'the handshake failed')));
+      const failed = () => reject(new ControlError('unauthenticated', 'the handshake failed'));
+      socket.once('close', failed);
+      this.#servers[kind].handleUpgrade(request, socket, head, (ws) => {
+        socket.off('close', failed);
+        resolve({ message: wsSocket(ws, { transport: socket }), ws });
+      });
     });
   }
 }
