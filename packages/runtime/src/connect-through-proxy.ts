@@ -1,8 +1,9 @@
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@drawbridge/link';
 import { DialError, retryAfterMs } from './dial-error.ts';
+import { httpRequest } from './http-request.ts';
 import { hostOf, portOf } from './proxy.ts';
 
 /**

@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from '@drawbridge/link';
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ConnectOptions, withConnection } from './connect.ts';
 import { DialError, retryAfterMs } from './dial-error.ts';
+import { httpRequest } from './http-request.ts';
 import { parseUrl } from './parse-url.ts';
 
 /** One request, and how to reach who answers it. */
@@ -48,7 +49,7 @@ export function fetchJson(options: FetchJsonOptions, signal: AbortSignal): Promi
 function send(url: URL, socket: Duplex, options: FetchJsonOptions, signal: AbortSignal): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-  const outgoing = request({
+  const outgoing = httpRequest({
     method: options.method ?? (body === undefined ? 'GET' : 'POST'),
     path: `${url.pathname}${url.search}`,
     headers: {

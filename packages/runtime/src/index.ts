@@ -9,6 +9,7 @@ export { dialWebSocket } from './dial.ts';
 export type { DialOptions } from './dial.ts';
 export { fetchJson } from './fetch-json.ts';
 export type { FetchJsonOptions, JsonAnswer } from './fetch-json.ts';
+export { httpRequest } from './http-request.ts';
 export { isAllowed } from './is-allowed.ts';
 export type { AllowDeny } from './is-allowed.ts';
 export { loadConfig, printConfig } from './load-config.ts';

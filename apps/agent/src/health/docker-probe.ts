@@ -1,7 +1,7 @@
-import { request } from 'node:http';
 import { z } from 'zod';
 import { type Clock, withTimeout } from '@drawbridge/link';
 import type { HeartbeatPayload } from '@drawbridge/protocol';
+import { httpRequest } from '@drawbridge/runtime';
 import { AGENT_LIMITS } from '../limits.ts';
 
 /** What a heartbeat says about Docker. */
@@ -30,7 +30,7 @@ export async function probeDocker(socketPath: string, clock: Clock): Promise<Doc
 
 function get(socketPath: string, path: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, signal, agent: false, headers: { host: 'docker' } }, (response) => {
+    const call = httpRequest({ socketPath, path, signal, agent: false, headers: { host: 'docker' } }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
