@@ -1,8 +1,8 @@
 // Plain JavaScript for any Node >= 20: runs one of our TypeScript programs on Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+// Not by name: Node 20, which starts us, has no compile cache, and a missing name would end it here.
 import module from 'node:module';
-import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 
@@ -27,7 +27,6 @@ const SAME_SIGNAL_MS = 500;
  */
 export async function launch(program, args) {
   if (Number.parseInt(process.versions.node, 10) >= NODE_MAJOR_MIN) {
-    module.enableCompileCache?.(COMPILE_CACHE);
     process.argv = [process.argv[0], `${ROOT}${program}`, ...args];
     spareMemory();
     await import(new URL(`../${program}`, import.meta.url).href);
@@ -56,8 +55,8 @@ function spareMemory() {
   for (const flag of V8_FLAGS) setFlagsFromString(flag);
   if (!existsSync(`${ROOT}node_modules`)) return;
   // Threads and child processes learn of it from the environment.
-  process.env.NODE_COMPILE_CACHE ??= `${ROOT}node_modules/.cache/drawbridge`;
-  enableCompileCache();
+  process.env.NODE_COMPILE_CACHE ??= COMPILE_CACHE;
+  module.enableCompileCache();
 }
 
 /**

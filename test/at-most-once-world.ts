@@ -16,6 +16,12 @@ import { ControlPlaneFixture } from '../apps/control-plane/src/control-plane-fix
 /** What a second run of a command would mean. */
 export type Kind = 'once' | 'read' | 'idempotent';
 
+/** Where the network breaks: on the way to the agent (a to b) or to the control plane, after so many messages. */
+export interface Cut {
+  readonly direction: 'aToB' | 'bToA';
+  readonly after: number;
+}
+
 const FINAL = ['succeeded', 'failed', 'cancelled', 'expired', 'indeterminate'];
 
 /** A command, and what the test saw of it. */
@@ -25,7 +31,7 @@ interface Followed {
   readonly commandId: string;
   /** How often it acted. */
   effects: number;
-  /** Cancelled while nobody but the control plane knew it. */
+  /** Cancelled before it acted, while the agent was away: the cancel comes before the command. */
   mustNotAct: boolean;
 }
 
@@ -70,11 +76,11 @@ export class World implements AsyncDisposable {
     this.#followed.set(key, { key, kind, commandId: row.id, effects: 0, mustNotAct: false });
   }
 
-  /** The agent dials. With `cutAfter` the network breaks when it has carried that many messages each way. */
-  async connect(cutAfter?: number): Promise<void> {
+  /** The agent dials. The network breaks when it has carried as many messages as `cut` says. */
+  async connect(cut?: Cut): Promise<void> {
     const agent = this.#agent;
     if (agent === undefined || this.#pair !== undefined) return;
-    const faults = cutAfter === undefined ? {} : { aToB: { cutAfter }, bToA: { cutAfter } };
+    const faults = cut === undefined ? {} : { [cut.direction]: { cutAfter: cut.after } };
     const pair = socketPair({ clock: agent.clock, ...faults });
     const { journalId, lastEventSeq } = agent.journal;
     const stored = await this.#control.accept(this.#agentId, pair.a, { journalId, lastEventSeq });
@@ -83,7 +89,7 @@ export class World implements AsyncDisposable {
       agent.journal.rotate();
       agent.events.restart();
       pair.cut();
-      return this.connect(cutAfter);
+      return this.connect(cut);
     }
     this.#pair = pair;
     const link = new AgentLink({
@@ -118,8 +124,9 @@ export class World implements AsyncDisposable {
   async cancel(which: number): Promise<void> {
     const followed = [...this.#followed.values()][which];
     if (followed === undefined) return;
+    const isAway = this.#pair === undefined && followed.effects === 0;
     const row = await this.#control.parts.commands.cancel(followed.commandId);
-    if (row.state === 'cancelled' && row.delivered_at === null) followed.mustNotAct = true;
+    if (isAway || (row.state === 'cancelled' && row.delivered_at === null)) followed.mustNotAct = true;
   }
 
   /** The agent's process is gone, with all that it had in memory. */

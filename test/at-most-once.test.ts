@@ -2,7 +2,7 @@ import { scaled } from '@drawbridge/testkit';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { World } from './at-most-once-world.ts';
-import type { Kind } from './at-most-once-world.ts';
+import type { Cut, Kind } from './at-most-once-world.ts';
 
 /** What needs nothing to be said about it. Steps that make no sense just then do nothing. */
 type Plain =
@@ -18,13 +18,18 @@ type Plain =
 /** One thing that happens, and how much the rest of the world does before the next. */
 type Step = { readonly turns: number } & (
   | { readonly name: 'create'; readonly kind: Kind }
-  | { readonly name: 'connect'; readonly cutAfter: number | undefined }
+  | { readonly name: 'connect'; readonly cut: Cut | undefined }
   | { readonly name: 'cancel'; readonly which: number }
   | { readonly name: 'pass'; readonly seconds: number }
   | { readonly name: Plain }
 );
 
-const turns = fc.oneof(fc.constant(0), fc.nat(4), fc.nat(60));
+const turns = fc.oneof(fc.constant(0), fc.nat(10), fc.integer({ min: 30, max: 90 }));
+
+const cut: fc.Arbitrary<Cut | undefined> = fc.option(
+  fc.record({ direction: fc.constantFrom('aToB', 'aToB', 'bToA'), after: fc.nat(5) }),
+  { nil: undefined, freq: 3 },
+);
 
 function step<T extends object>(weight: number, parts: { [Key in keyof T]: fc.Arbitrary<T[Key]> }) {
   return { weight, arbitrary: fc.record({ ...parts, turns }) };
@@ -36,15 +41,15 @@ function plain(weight: number, name: Plain) {
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
   step(6, { name: fc.constant('create'), kind: fc.constantFrom<Kind>('once', 'once', 'read', 'idempotent') }),
-  step(6, { name: fc.constant('connect'), cutAfter: fc.option(fc.nat(8), { nil: undefined }) }),
-  step(2, { name: fc.constant('cancel'), which: fc.nat(9) }),
+  step(8, { name: fc.constant('connect'), cut }),
+  step(3, { name: fc.constant('cancel'), which: fc.nat(9) }),
   step(1, { name: fc.constant('pass'), seconds: fc.nat(40) }),
   plain(2, 'cut'),
-  plain(5, 'finish'),
-  plain(2, 'killAgent'),
+  plain(3, 'finish'),
+  plain(3, 'killAgent'),
   plain(3, 'startAgent'),
   plain(1, 'restartControlPlane'),
-  plain(1, 'loseJournal'),
+  plain(2, 'loseJournal'),
   plain(1, 'copyJournal'),
   plain(1, 'restoreOldJournal'),
 );
@@ -54,7 +59,7 @@ function perform(world: World, next: Step): Promise<void> {
     case 'create':
       return world.create(next.kind);
     case 'connect':
-      return world.connect(next.cutAfter);
+      return world.connect(next.cut);
     case 'cancel':
       return world.cancel(next.which);
     case 'pass':

@@ -59,5 +59,5 @@ function isTest(test: string): boolean {
   const [path = '', name = ''] = test.split(' › ');
   if (!path.endsWith('.test.ts') || name === '' || !existsSync(join(ROOT, path))) return false;
   const source = readFileSync(join(ROOT, path), 'utf8');
-  return source.includes(`'${name}`) || source.includes(`"${name}`);
+  return ["'", '"', '`'].some((quote) => source.includes(`${quote}${name}`));
 }

@@ -1,6 +1,6 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import {
   ChaosProxy,
   eventually,
@@ -13,6 +13,7 @@ import {
   TestControlPlane,
 } from '@drawbridge/testkit';
 import { describe, expect, it } from 'vitest';
+import { copyJournal, outcomesIn, removeJournal } from './journal-files.ts';
 import { BRISK, cliEnv, clientOf, follow, Ledger, PATIENT, startTask, untilRunning } from './task-story.ts';
 
 const SLOW = { timeoutMs: 20_000 } as const;
@@ -68,6 +69,35 @@ describe.runIf(requires('linux'))('an agent killed while a task runs', () => {
     expect(await client.waitForTask(id, PATIENT)).toMatchObject({ state: 'indeterminate' });
     await completeAnother(plane, agent, ledger);
     expect(ledger.runs('killed')).toBe(1);
+  });
+});
+
+describe('an agent killed before the control plane heard that a task began', () => {
+  it.each([
+    { left: 'all it had', lost: [] },
+    { left: 'its journal', lost: ['tasks'] },
+    { left: 'its identity', lost: ['tasks', 'journal'] },
+  ])('never runs it again, left with $left', async ({ lost }) => {
+    await using ledger = await Ledger.make();
+    await using plane = await TestControlPlane.start();
+    await using proxy = await ChaosProxy.start({ to: plane.url });
+    await using agent = await TestAgent.start({ controlPlane: plane, url: proxy.url, config: BRISK });
+    const client = clientOf(plane);
+    proxy.blackhole('up');
+    const { id } = await startTask(client, agent, [ledger.note('task'), ledger.await('end')].join('\n'));
+    await eventually(() => ledger.runs('task') > 0, { what: 'the task to run', ...SLOW });
+    await agent.kill9();
+    expect(await client.getTask(id)).toMatchObject({ state: 'queued', started_at: null });
+    // Nothing held up may arrive after all.
+    proxy.reset();
+    proxy.heal();
+    if (lost.includes('tasks')) await rm(join(agent.dataDir, 'tasks'), { recursive: true });
+    if (lost.includes('journal')) removeJournal(agent.dataDir);
+    await agent.restart();
+    expect(await client.waitForTask(id, PATIENT)).toMatchObject({ state: 'indeterminate' });
+    await completeAnother(plane, agent, ledger);
+    expect(ledger.runs('task')).toBe(1);
+    ledger.go('end');
   });
 });
 
@@ -157,32 +187,6 @@ async function completeAnother(
   expect(await client.waitForTask(id, PATIENT)).toMatchObject({ state: 'succeeded', exit_code: 0 });
   expect(ledger.runs(name)).toBe(1);
   return id;
-}
-
-/** What a running agent's journal says of tasks that ended, read from a copy: the agent itself lets nobody in. */
-function outcomesIn(dataDir: string): { task_id?: string }[] {
-  const copy = join(dataDir, 'journal-copy');
-  mkdirSync(copy, { recursive: true });
-  try {
-    copyJournal(dataDir, copy);
-    using db = new DatabaseSync(join(copy, 'journal.db'));
-    const rows = db.prepare("SELECT outcome FROM commands WHERE state = 'ended' AND outcome IS NOT NULL").all();
-    return rows.map(({ outcome }) => JSON.parse(String(outcome)).data ?? {});
-  } finally {
-    rmSync(copy, { recursive: true });
-  }
-}
-
-function journalFiles(dir: string): string[] {
-  return readdirSync(dir).filter((file) => file.startsWith('journal.db'));
-}
-
-function copyJournal(from: string, to: string): void {
-  for (const file of journalFiles(from)) copyFileSync(join(from, file), join(to, file));
-}
-
-function removeJournal(dir: string): void {
-  for (const file of journalFiles(dir)) rmSync(join(dir, file));
 }
 
 function readPid(path: string): number | undefined {

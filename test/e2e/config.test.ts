@@ -208,7 +208,7 @@ describe('an agent with an API key', () => {
       waitUntilConnected: false,
     });
     await agent.waitForLog(({ msg }) => /rotated/.test(String(msg)));
-    await agent.waitForLog(({ msg }) => /^Auth rejected/.test(String(msg)));
+    await agent.waitForLog(({ msg }) => String(msg).startsWith('Auth rejected'));
   });
 });
 

@@ -1,6 +1,7 @@
 import type { DrawbridgeClient, TaskView } from '@drawbridge/client';
 import { systemClock } from '@drawbridge/link';
 import {
+  ChaosProxy,
   eventually,
   runCli,
   scaled,
@@ -77,6 +78,28 @@ it(
     }),
   60_000 + KILLS * 20_000,
 );
+
+it('sends again what it had sent and nobody heard', async () => {
+  await using ledger = await Ledger.make();
+  await using plane = await TestControlPlane.start();
+  await using proxy = await ChaosProxy.start({ to: plane.url });
+  await using agent = await TestAgent.start({ controlPlane: plane, url: proxy.url, config: BRISK });
+  const client = clientOf(plane);
+  proxy.blackhole('down');
+  const carriedBytes = proxy.carriedBytes('down');
+  const { id } = await startTask(client, agent, ledger.note('task'));
+  // Commands go in order: when this one was sent, the task was. Nobody hears it, so that its time runs out.
+  const ping = { operation: 'agent.ping', params: {}, timeout_seconds: 1 };
+  const { body } = await plane.api('POST', `/api/v1/agents/${agent.agentId}/commands`, ping);
+  expect(body).toMatchObject({ state: 'failed', error: { code: 'command_timeout' } });
+  await plane.kill9();
+  expect(proxy.carriedBytes('down')).toBe(carriedBytes);
+  proxy.reset();
+  proxy.heal();
+  await plane.restart();
+  expect(await client.waitForTask(id, PATIENT)).toMatchObject({ state: 'succeeded' });
+  expect(ledger.runs('task')).toBe(1);
+});
 
 async function startLong(client: DrawbridgeClient, agent: TestAgent, ledger: Ledger, task: NumberedTask) {
   const { id } = await startTask(client, agent, ledger.scriptOf(task));

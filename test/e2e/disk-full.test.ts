@@ -11,7 +11,7 @@ import {
   TestControlPlane,
 } from '@drawbridge/testkit';
 import { execFile } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
@@ -170,7 +170,7 @@ describe.runIf(requires('linux', 'root'))('a full disk', () => {
     const instructions = `echo run >> ${dir.join('runs')}; head -c ${2 * DISK_BYTES} /dev/zero; exit 0`;
     const { id } = await startTask(controlPlane, { agent: agent.name, instructions });
     // No outcome is told that is not on disk.
-    await agent.waitForLog(({ msg }) => /^outcome not journalled/.test(String(msg)), 30_000);
+    await agent.waitForLog(({ msg }) => String(msg).startsWith('outcome not journalled'), 30_000);
     const path = `/api/v1/tasks/${id}`;
     expect(await controlPlane.api('GET', path)).toMatchObject({ body: { state: 'running' } });
 

@@ -1,7 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { DrawbridgeClient } from '@drawbridge/client';
-import { eventually, isAlive, processesUsing, requires, TestAgent, TestControlPlane } from '@drawbridge/testkit';
+import {
+  ChaosProxy,
+  eventually,
+  isAlive,
+  processesUsing,
+  requires,
+  TestAgent,
+  TestControlPlane,
+} from '@drawbridge/testkit';
 import { describe, expect, it } from 'vitest';
+import { outcomesIn } from './journal-files.ts';
 import { BRISK, clientOf, follow, Ledger, PATIENT, startTask, untilRunning } from './task-story.ts';
 
 const DRAIN = 'Initiating graceful drain...';
@@ -44,6 +53,26 @@ describe('an agent that is told to stop', () => {
     });
     await agent.restart();
     expect((await whole).toString()).toBe('last words\n');
+  });
+
+  it('waits for a link to deliver its outcome over', async () => {
+    await using ledger = await Ledger.make();
+    await using plane = await TestControlPlane.start();
+    await using proxy = await ChaosProxy.start({ to: plane.url });
+    await using agent = await TestAgent.start({ controlPlane: plane, url: proxy.url, config: BRISK });
+    const client = clientOf(plane);
+    const taskId = await startNoted(client, agent, ledger, ledger.await('end'));
+    const { ended } = await beginToStop(agent);
+    proxy.refuse();
+    proxy.cut();
+    ledger.go('end');
+    await eventually(() => outcomesIn(agent.dataDir), {
+      what: 'the outcome in the journal',
+      until: (outcomes) => outcomes.some((outcome) => outcome.task_id === taskId),
+    });
+    proxy.heal();
+    expect(await ended).toEqual({ code: 0, signal: null });
+    expect(await client.getTask(taskId)).toMatchObject({ state: 'succeeded' });
   });
 
   it('leaves what comes while it drains to its successor', async () => {

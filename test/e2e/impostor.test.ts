@@ -69,7 +69,7 @@ describe.runIf(requires('openssl'))('a man in the middle with a valid certificat
     await using impostor = await Impostor.start(pki.impostor);
     await using agent = await dialled(plane, pki, { url: impostor.url, pin: pki.server.pin });
     await agent.waitForLog(({ msg }) => String(msg).includes(`${pki.impostor.pin}, pinned is ${pki.server.pin}`));
-    expect([impostor.handshakes > 0, impostor.links, impostor.requests]).toEqual([true, 0, []]);
+    expect([impostor.connections > 0, impostor.links, impostor.requests]).toEqual([true, 0, []]);
     await using honest = await dialled(plane, pki, { url: plane.url, pin: pki.server.pin });
     await honest.waitUntilUp();
   });
@@ -89,7 +89,7 @@ class Impostor implements AsyncDisposable {
   readonly heard: string[] = [];
   /** What it says of itself instead of the truth. */
   identity: unknown;
-  handshakes = 0;
+  connections = 0;
   links = 0;
   readonly #serverId = randomUUID();
   readonly #key = generateKeyPairSync('ed25519');
@@ -98,7 +98,7 @@ class Impostor implements AsyncDisposable {
 
   private constructor({ cert, key }: TestCertificate) {
     this.#server = createServer({ cert, key }, (request, response) => void this.#answer(request, response));
-    this.#server.on('secureConnection', () => (this.handshakes += 1));
+    this.#server.on('connection', () => (this.connections += 1));
     this.#server.on('upgrade', (request, socket, head) => {
       this.#links.handleUpgrade(request, socket, head, (ws) => {
         this.links += 1;

@@ -53,7 +53,7 @@ it('says the same of every token that does not count', async () => {
   };
   for (const [what, token] of Object.entries(tokens)) {
     const { status, body } = await plane.api('POST', '/api/v1/enroll', enrolRequest(token, 'second').body);
-    expect({ status, ...Refusal.parse(body) }, what).toEqual({ status: 401, ...INVALID });
+    expect({ what, status, ...Refusal.parse(body) }).toEqual({ what, status: 401, ...INVALID });
   }
   expect(await usesLeft(plane, fresh.id), 'a guess costs no use').toBe(1);
   await using dir = await TempDir.make();
@@ -74,7 +74,7 @@ it('keeps the use of a token when the name is taken or the proof is wrong', asyn
   const stranger = enrolRequest(token, 'other').body;
   expect(await enrol('other', { proof: stranger.proof })).toMatchObject({ status: 401, body: { code: 'auth_failed' } });
   for (const name of ['', 'Upper', 'two--dashes', 'a'.repeat(41), 'revoked--x', 'a b', '../x']) {
-    expect((await enrol(name)).status, name).toBe(422);
+    expect({ name, status: (await enrol(name)).status }).toEqual({ name, status: 422 });
   }
   expect(await usesLeft(plane, id)).toBe(1);
   expect((await enrol('free')).status).toBe(201);

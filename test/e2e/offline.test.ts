@@ -138,7 +138,7 @@ describe('the command line', () => {
     expect(run.code).toBe(5);
     const told = documents(run);
     expect(told.map(({ type }) => type)).toEqual(['task', ...told.slice(2).map(() => 'output'), 'outcome']);
-    expect(told.map(({ text }) => text ?? '').join('')).toBe('one\ntwo\n');
+    expect(told.map(({ text = '' }) => String(text)).join('')).toBe('one\ntwo\n');
     const id = idOf(told[0]?.['task']);
     const task = { id, agent_id: agent.agentId, provider: 'shell', state: 'failed', exit_code: 5, output_bytes: 8 };
     expect(told.at(-1)).toMatchObject({ type: 'outcome', task });

@@ -8,22 +8,27 @@ Runs the agent, which only dials out and listens on nothing. Prints "connected <
 connection; logs go to stderr. "enroll" exchanges a join token for an identity, once.
 
 Options:
-  --config FILE       agent.yaml
   --data DIR          where state is kept (default: DRAWBRIDGE_DATA, or ~/.local/share/drawbridge)
-  --token TOKEN       join token, or a file with @FILE, or - for standard input
-  --name NAME         name of this agent (default: from the host's name)
-  --label k=v         label; may be given again
-  --ca FILE           certificate authority to trust, PEM
-  --pin sha256/…      public key of the server's certificate
-  --proxy URL         HTTP proxy to dial through
+  --config FILE       agent.yaml
   --check-config      only check the configuration
   --print-config      print the configuration in force, secrets left out
   --help              this text
+
+Options of enroll, besides --data:
+  --token TOKEN       join token, or a file with @FILE, or - for standard input
+  --name NAME         name of this agent (default: from the host's name)
+  --label k=v         label; may be given again
+  --ca FILE           certificate authority to trust, PEM; remembered
+  --pin sha256/…      public key of the server's certificate; remembered
+  --proxy URL         HTTP proxy to dial through, this once; agent.yaml has server.proxy
 
 Example:
   drawbridge agent enroll https://control.example.com --token dbj_… --name build-1
   drawbridge agent
 `;
+
+const OPTIONS_TO_ENROL = ['token', 'name', 'label', 'ca', 'pin', 'proxy'] as const;
+const OPTIONS_TO_RUN = ['config', 'check-config', 'print-config'] as const;
 
 export interface AgentArguments {
   readonly action: 'run' | 'enrol' | 'check-config' | 'print-config' | 'help';
@@ -45,6 +50,7 @@ export function parseAgentArguments(args: readonly string[]): AgentArguments {
   if (rest.length > 0 || (verb !== undefined && verb !== 'enroll')) {
     throw new ControlError('invalid_request', `unknown argument ${rest[0] ?? verb ?? ''}`);
   }
+  if (values.help !== true) refuseStray(verb === 'enroll' ? OPTIONS_TO_RUN : OPTIONS_TO_ENROL, verb, values);
   if (verb === 'enroll' && values.help !== true && (url === undefined || values.token === undefined)) {
     throw new ControlError('invalid_request', 'enroll takes a URL and --token');
   }
@@ -84,6 +90,18 @@ function parse(args: readonly string[]) {
   } catch (cause) {
     throw new ControlError('invalid_request', cause instanceof Error ? cause.message : 'unknown arguments', { cause });
   }
+}
+
+/** Taken in silence, an option would promise what nobody keeps: a proxy above all. */
+function refuseStray(
+  names: readonly string[],
+  verb: string | undefined,
+  values: Readonly<Record<string, unknown>>,
+): void {
+  const stray = names.find((name) => values[name] !== undefined);
+  if (stray === undefined) return;
+  const place = verb === 'enroll' ? 'is not for enroll' : 'is for enroll: agent.yaml says it to the agent';
+  throw new ControlError('invalid_request', `--${stray} ${place}`);
 }
 
 function actionOf(

@@ -29,6 +29,8 @@ export const AGENT_LIMITS = {
   killPollMsMax: 200,
   /** After a task's process has exited, what is still on its way through the pipes has this long to arrive. */
   pipeDrainMs: 1 * SECOND,
+  /** Pairs of pipes that one start of mkfifo makes. */
+  sparePipes: 8,
   /** Files of /proc that are read at the same time. */
   procReadsMax: 32,
   /** A helper program of the system, such as mkfifo or ps. */

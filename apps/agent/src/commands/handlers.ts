@@ -51,8 +51,11 @@ async function runTask(
   params: TaskStartParams,
   signal: AbortSignal,
 ): Promise<TaskOutcome> {
-  const onState = (state: 'starting' | 'running') =>
+  // `starting` was told by the command's own `started`.
+  const onState = (state: 'starting' | 'running') => {
+    if (state === 'starting') return;
     events.append('task.state', { task_id: params.task_id, state, at: new Date(nowMs()).toISOString() });
+  };
   const outcome = await runner.run(params, { onState }, signal);
   // Its directory was there before us: it ran once, under a journal that did not survive. What came of it nobody knows.
   if (outcome.error?.code === 'conflict') throw new ControlError('indeterminate', outcome.error.message);

@@ -3,6 +3,7 @@ import type { ProviderCommand } from '../providers/provider.ts';
 import { taskEnvironment } from './environment.ts';
 import { taskFailureOf } from './errno.ts';
 import type { OutputCapture } from './output-capture.ts';
+import type { PipePool } from './pipe-pool.ts';
 import { writeProcessRecord } from './process-record.ts';
 import { startProcess } from './start-process.ts';
 import { type ProcessEnd, superviseProcess } from './supervise-process.ts';
@@ -15,6 +16,7 @@ export interface TaskContext extends EndOptions {
   readonly root: string;
   /** The environment of the agent, of which a task sees a few variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly pipes: PipePool;
   /** What one task may print. */
   readonly outputBytesMax: number;
 }
@@ -38,7 +40,7 @@ export async function executeCommand(
   execution: Execution,
   signal: AbortSignal,
 ): Promise<ProcessEnd> {
-  const { root, env, table } = context;
+  const { root, env, table, pipes } = context;
   const { dir, command, capture, timeoutMs, onRunning } = execution;
   signal.throwIfAborted();
   await writeProcessRecord(root, dir.taskId, table);
@@ -46,7 +48,7 @@ export async function executeCommand(
     argv: command.argv,
     env: taskEnvironment(env, command.envNames, dir.taskId),
     cwd: dir.workDir,
-    pipesDir: dir.outputDir,
+    pipes,
     table,
   });
   const unannounced = new AbortController();

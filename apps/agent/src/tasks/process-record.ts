@@ -12,7 +12,7 @@ const RECORDS_DIR = '.processes';
 /**
  * A task whose processes may be alive. It is written twice: before the process starts, without `process`, and again with
  * it before the task is announced as running. An agent that dies between the two leaves a record all the same, and the
- * mark in the environment finds what it had started.
+ * mark in the environment finds what it had started. A loss of power ends the processes too, so no fsync is spent on it.
  */
 export const ProcessRecord = z.object({
   task_id: z.uuid(),
@@ -34,7 +34,7 @@ export async function writeProcessRecord(
     boot_id: await table.bootId(),
     ...(leader && { process: { pid: leader.pid, started_at: leader.startedAt } }),
   };
-  await writeFileAtomic(recordPath(workspaceRoot, taskId), JSON.stringify(record));
+  await writeFileAtomic(recordPath(workspaceRoot, taskId), JSON.stringify(record), { durable: false });
 }
 
 /** Says that no process of this task is alive any more. */

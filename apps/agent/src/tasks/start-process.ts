@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { ControlError } from '@drawbridge/protocol';
-import { OutputPipes } from './output-pipes.ts';
+import type { OutputPipes } from './output-pipes.ts';
+import type { PipePool } from './pipe-pool.ts';
 import type { ProcessIdentity, ProcessTable } from './process-table.ts';
 
 /** How a process ended: exactly one of both. */
@@ -25,23 +26,22 @@ export interface StartProcessOptions {
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** The pipes have their names here for a moment. */
-  readonly pipesDir: string;
+  readonly pipes: PipePool;
   readonly table: ProcessTable;
 }
 
 /** Starts a program directly, without a shell, as the leader of a session of its own, with nothing on its stdin. */
 export async function startProcess(options: StartProcessOptions): Promise<StartedProcess> {
-  const pipes = await OutputPipes.open(options.pipesDir);
+  const pipes = await options.pipes.take();
   try {
     const child = spawnWith(options, pipes);
     const exited = exitOf(child);
     // Before anything else: the child may exit at any moment, and then its number tells nothing.
     const identity = child.pid === undefined ? undefined : options.table.identify(child.pid);
     await spawned(child, options.argv[0]);
-    return { identity: await identity, stdout: pipes.stdout, stderr: pipes.stderr, exited };
+    return { identity: await identity, ...pipes.read(), exited };
   } catch (error) {
-    pipes.destroy();
+    pipes.destroyReaders();
     throw error;
   } finally {
     pipes.closeWriters();

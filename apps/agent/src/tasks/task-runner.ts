@@ -7,6 +7,7 @@ import { taskFailureOf } from './errno.ts';
 import type { TaskContext } from './execute-command.ts';
 import { LiveTask } from './live-task.ts';
 import { readTaskFile, sizeOfTaskFile } from './output-reader.ts';
+import { PipePool } from './pipe-pool.ts';
 import type { ProcessTable } from './process-table.ts';
 import { Slots } from './slots.ts';
 import { systemProcessTable } from './system-process-table.ts';
@@ -49,6 +50,7 @@ export class TaskRunner {
       clock: options.clock,
       env: options.env,
       table: options.table ?? systemProcessTable(),
+      pipes: new PipePool(root),
       outputBytesMax: options.outputBytesMax ?? AGENT_LIMITS.taskOutputBytesDefault,
       killGraceMs: options.killGraceMs ?? AGENT_LIMITS.killGraceMsDefault,
     };
@@ -138,15 +140,20 @@ export class TaskRunner {
   /** Cancels everything and waits for its end. Calling it twice is fine. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.drain(AbortSignal.abort());
+    this.#context.pipes[Symbol.dispose]();
   }
 
   async #runNext(params: TaskStartParams, live: LiveTask, hooks: TaskHooks, signal: AbortSignal): Promise<TaskOutcome> {
     let provider: Provider;
     let slot: Disposable;
+    // In line before anything is waited for: tasks get their turn in the order in which they came.
+    const left = new AbortController();
+    const turn = this.#slots.acquire(AbortSignal.any([signal, this.#draining.signal, left.signal]));
     try {
-      provider = await this.#usableProvider(params.provider);
-      slot = await this.#slots.acquire(AbortSignal.any([signal, this.#draining.signal]));
+      [provider, slot] = await Promise.all([this.#usableProvider(params.provider), turn]);
     } catch (error) {
+      left.abort(error);
+      turn.then(giveBack).catch(() => undefined);
       return this.#refusal(params.task_id, taskFailureOf(error));
     }
     using _turn = slot;
@@ -179,4 +186,9 @@ export class TaskRunner {
       endedAt: new Date(this.#context.clock.now()).toISOString(),
     });
   }
+}
+
+/** A place that came too late for whoever asked for it. */
+function giveBack(slot: Disposable): void {
+  slot[Symbol.dispose]();
 }

@@ -20,9 +20,11 @@ export const TaskStateFile = z.object({
 });
 export type TaskStateFile = z.infer<typeof TaskStateFile>;
 
-/** Writes `task.json`, whole or not at all. */
+/** Writes `task.json`, whole or not at all; once the task has ended, for good. */
 export async function writeTaskState(dir: TaskDir, state: TaskStateFile): Promise<void> {
-  await writeFileAtomic(dir.stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
+  await writeFileAtomic(dir.stateFile, `${JSON.stringify(state, undefined, 2)}\n`, {
+    durable: state.ended_at !== undefined,
+  });
 }
 
 /** Reads `task.json`; undefined when it is missing, or is not what the agent wrote. */

@@ -1,0 +1,372 @@
+import { encodeFrame, encodeJson, FrameType } from '@drawbridge/protocol';
+import {
+  eventually,
+  memoryOf,
+  runTask,
+  scaled,
+  type SeededRandom,
+  startTask,
+  TestAgent,
+  TestControlPlane,
+  withSeed,
+} from '@drawbridge/testkit';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { authOf, deviceToken, dialLeg, dialLink, linkOf, makeRawAgent, type RawAgent } from './garbage-agent.ts';
+import type { RawSocket } from './garbage-socket.ts';
+
+const MIB = 1024 * 1024;
+/** What garbage may leave behind in a process, heap that is not yet collected included. */
+const GROWTH_BYTES_MAX = 60 * MIB;
+const MESSAGES = scaled(10_000, 1000);
+const MESSAGE_BYTES_MAX = 256 * 1024;
+
+const cleanup = new AsyncDisposableStack();
+let controlPlane: TestControlPlane;
+let agent: TestAgent;
+let raw: RawAgent;
+let rssBytes: number;
+
+beforeAll(async () => {
+  controlPlane = cleanup.use(await TestControlPlane.start());
+  agent = cleanup.use(await TestAgent.start({ controlPlane }));
+  raw = await makeRawAgent(controlPlane, 'raw');
+  await runTask(controlPlane, { agent: agent.name, instructions: 'true' });
+  rssBytes = memoryOf(controlPlane.pid).rssBytes;
+});
+afterAll(() => cleanup.disposeAsync());
+
+afterEach(async () => {
+  // The same processes still serve: nothing crashed, and nothing was kept.
+  const task = await runTask(controlPlane, { agent: agent.name, instructions: 'exit 0' });
+  expect(task).toMatchObject({ state: 'succeeded' });
+  expect(memoryOf(controlPlane.pid).rssBytes - rssBytes).toBeLessThan(GROWTH_BYTES_MAX);
+});
+
+/** Sends these bytes to the HTTP port and resolves to all that comes back, once the server has hung up. */
+async function speakRaw(text: string): Promise<string> {
+  const { port, hostname } = new URL(controlPlane.url);
+  const socket = connect(Number(port), hostname);
+  const chunks: Buffer[] = [];
+  socket.on('error', () => {});
+  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.write(text);
+  await once(socket, 'close');
+  return Buffer.concat(chunks).toString();
+}
+
+function httpRequest(method: string, path: string, body: string, headers = ''): string {
+  const authorization = `Authorization: Bearer ${controlPlane.token}\r\n`;
+  const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}${headers}${length}\r\n${body}`;
+}
+
+const JSON_TYPE = 'Content-Type: application/json\r\n';
+
+describe('HTTP', () => {
+  const id = randomUUID();
+  const POSTS = ['/agents', `/agents/${id}/commands`, '/enroll', '/join-tokens', '/sign-in', '/tasks'];
+
+  it.each(POSTS)('refuses wrong types, unknown keys and no object on POST /api/v1%s', async (path) => {
+    for (const body of [
+      { surprise: 1 },
+      { name: 7, token: [], code: {}, uses: 'x', agent_id: null, operation: 1 },
+      [],
+      'text',
+      1,
+    ]) {
+      const answer = await controlPlane.api('POST', `/api/v1${path}`, body);
+      expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_request' } });
+    }
+  });
+
+  it.each(POSTS)(
+    'refuses JSON that is cut, nested a hundred thousand deep, or too long on POST /api/v1%s',
+    async (path) => {
+      const answer = (body: string) => speakRaw(httpRequest('POST', `/api/v1${path}`, body, JSON_TYPE));
+      expect(await answer('{"name": "x')).toMatch(/^HTTP\/1\.1 4(00|22) /);
+      expect(await answer(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toMatch(/^HTTP\/1\.1 4(00|22) /);
+      expect(await answer(JSON.stringify({ name: 'x'.repeat(2 * MIB) }))).toMatch(/^HTTP\/1\.1 413 /);
+    },
+  );
+
+  it.each([
+    ['GET', `/tasks/not-a-uuid`, 422],
+    ['GET', `/tasks/${id}`, 404],
+    ['GET', `/tasks/${id}/output?since=-1`, 422],
+    ['GET', `/tasks/${id}/output?follow=perhaps`, 422],
+    ['GET', '/tasks?limit=1000000', 422],
+    ['GET', '/agents?limit=nan&limit=2', 422],
+    ['GET', `/agents/${'a'.repeat(65)}`, 422],
+    ['GET', `/agents/${'a'.repeat(129)}`, 414],
+    ['GET', '/agents/%00', 404],
+    ['GET', '/agents/..%2f..%2fetc%2fpasswd', 404],
+    ['GET', '/agents/%ff', 400],
+    ['GET', '/identity?nonce=short', 422],
+    ['DELETE', '/join-tokens/x', 422],
+    ['DELETE', `/join-tokens/${id}`, 404],
+    ['DELETE', '/tasks', 404],
+    ['PATCH', '/enroll', 404],
+    ['POST', `/commands/${id}/cancel`, 404],
+  ] as const)('answers %s /api/v1%s with %i', async (method, path, status) => {
+    const { status: actual, body } = await controlPlane.api(method, `/api/v1${path}`);
+    expect(actual).toBe(status);
+    expect(body).toMatchObject({ code: expect.any(String), message: expect.any(String) });
+  });
+
+  it.each([
+    'GARBAGE\r\n\r\n',
+    '\x00\x01\x02\x03\r\n\r\n',
+    'GET / HTTP/9.9\r\n\r\n',
+    `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`,
+    'POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n',
+  ])('answers malformed HTTP with a 4xx and hangs up: case %#', async (text) => {
+    expect(await speakRaw(text)).toMatch(/^HTTP\/1\.1 4\d\d /);
+  });
+
+  it('takes no credential in a query string, and repeats none', async () => {
+    for (const name of ['token', 'access_token', 'api_key', 'password', 'code']) {
+      const secret = `dbt_${'s'.repeat(40)}`;
+      const { status, body } = await controlPlane.api('GET', `/api/v1/agents?${name}=${secret}`);
+      expect(status).toBe(422);
+      expect(JSON.stringify(body) + JSON.stringify(controlPlane.logs)).not.toContain(secret);
+    }
+  });
+
+  it('hangs up on headers and bodies that never end', async () => {
+    const [headers, body] = await Promise.all([
+      speakRaw('GET / HTTP/1.1\r\nHost: x\r\nX-Slow: '),
+      speakRaw(
+        `POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\n${JSON_TYPE}Authorization: Bearer ${controlPlane.token}\r\nContent-Length: 100\r\n\r\n{`,
+      ),
+    ]);
+    expect([headers, body]).toEqual([
+      expect.stringMatching(/^(HTTP\/1\.1 408 |$)/),
+      expect.stringMatching(/^(HTTP\/1\.1 408 |$)/),
+    ]);
+  }, 120_000);
+});
+
+describe('the control link', () => {
+  it.each([
+    ['binary where text is expected', Buffer.from('{}'), 1003],
+    ['no JSON', 'hello', 1007],
+    ['more than 256 KiB', 'x'.repeat(MESSAGE_BYTES_MAX + 1), 1009],
+  ])('is closed for %s, before auth and after', async (_what, garbage, code) => {
+    using stranger = await dialLink(controlPlane.url, raw.agentId);
+    await stranger.send(garbage);
+    expect(await stranger.closed).toMatchObject({ code });
+    using link = await linkOf(controlPlane.url, raw);
+    await link.send(garbage);
+    expect(await link.closed).toMatchObject({ code });
+  });
+
+  it('stays open for an unknown type and a malformed payload, and names the message', async () => {
+    using link = await linkOf(controlPlane.url, raw);
+    const garbage = [
+      { type: 'surprise', payload: {} },
+      { type: 'event', payload: { seq: 'one' } },
+      { type: 'heartbeat', payload: 7 },
+      { type: 'ack', payload: null },
+    ];
+    for (const { type, payload } of garbage) {
+      const id = await link.say(type, payload);
+      const { payload: error } = await link.hears(
+        'an error',
+        ({ type, payload }) => type === 'error' && payload['ref'] === id,
+      );
+      expect(error).toMatchObject({ code: 'invalid_message' });
+    }
+    const beat = await link.say('heartbeat', {});
+    await link.hears('the answer to a heartbeat', ({ type, id }) => type === 'heartbeat' && id === beat);
+  });
+
+  it('is closed with 1008 when auth does not come within ten seconds', async () => {
+    using stranger = await dialLink(controlPlane.url, raw.agentId);
+    expect(await stranger.closed).toEqual({ code: 1008, reason: 'auth timeout' });
+  });
+
+  it.each([
+    ['another message first', 'heartbeat', () => ({})],
+    ['another agent', 'auth', () => ({ ...authOf(raw), agent_id: agent.agentId })],
+    ['a wrong key', 'auth', () => ({ ...authOf(raw), auth_token: `dbk_${'x'.repeat(43)}` })],
+    ['no token', 'auth', () => ({ ...authOf(raw), auth_token: '' })],
+  ])('turns %s away with 1008 and 401', async (_what, type, payload) => {
+    using stranger = await dialLink(controlPlane.url, raw.agentId);
+    await stranger.say(type, payload());
+    expect(await stranger.closed).toMatchObject({ code: 1008, reason: expect.stringMatching(/^401/) });
+  });
+
+  it('takes a signature over the nonce of this connection, and of no other', async () => {
+    using first = await dialLink(controlPlane.url, agent.agentId);
+    using second = await dialLink(controlPlane.url, agent.agentId);
+    const { payload: hello } = await first.hears('hello', ({ type }) => type === 'hello');
+    const token = await deviceToken(agent, hello);
+    for (const [link, status] of [
+      [second, 'rejected'],
+      [first, 'authenticated'],
+    ] as const) {
+      await link.say('auth', authOf({ agentId: agent.agentId, key: token }));
+      const { payload } = await link.hears('auth_response', ({ type }) => type === 'auth_response');
+      expect(payload['status']).toBe(status);
+    }
+    expect(await second.closed).toEqual({ code: 1008, reason: '401 auth_failed' });
+    // The real one was superseded by its own credential, and is not here before its cool-down is over.
+    first[Symbol.dispose]();
+    await agent.restart();
+  });
+
+  it('lives through ten thousand random messages', async () => {
+    await withSeed(async (random) => {
+      let link = await linkOf(controlPlane.url, raw);
+      for (let index = 0; index < MESSAGES; index += 1) {
+        if (!link.isOpen) link = await linkOf(controlPlane.url, raw);
+        await link.send(randomMessage(random));
+      }
+      link[Symbol.dispose]();
+    });
+  });
+});
+
+describe('an upgrade', () => {
+  it('is refused before it is accepted', async () => {
+    await expect(dialLink(controlPlane.url, randomUUID())).rejects.toThrow('HTTP 401');
+    await expect(dialLink(controlPlane.url, raw.agentId, { 'x-session-id': 'one' })).rejects.toThrow('HTTP 400');
+    await expect(dialLink(controlPlane.url, raw.agentId, { 'x-device-id': randomUUID() })).rejects.toThrow('HTTP 401');
+    await expect(dialLink(controlPlane.url, 'nobody')).rejects.toThrow('HTTP 404');
+  });
+
+  it('is refused with 429 and Retry-After when too many of an address have not said who they are', async () => {
+    await using strangers = new AsyncDisposableStack();
+    const dial = async () => strangers.use(await dialLink(controlPlane.url, raw.agentId));
+    // All of them are awaited: one that came late would stay behind and count against the next test.
+    const dialled = await Promise.allSettled(Array.from({ length: 21 }, dial));
+    const refused = dialled.filter(({ status }) => status === 'rejected');
+    expect(refused).toEqual([
+      { status: 'rejected', reason: expect.objectContaining({ message: expect.stringMatching(/^HTTP 429 \d+$/) }) },
+    ]);
+  });
+});
+
+describe('a tunnel', () => {
+  /** Has the control plane ask for a tunnel, as it does when somebody reads a task's output. */
+  async function offered(link: RawSocket): Promise<{ tunnelId: string; token: string }> {
+    const { id } = await startTask(controlPlane, { agent: raw.agentId, instructions: 'true' });
+    const start = await link.hears('task.start', ({ payload }) => JSON.stringify(payload).includes(id));
+    await link.say('ack', { command_id: start.id, state: 'started' });
+    const at = new Date().toISOString();
+    await link.say('event', { seq: (seq += 1), kind: 'task.state', data: { task_id: id, state: 'running', at } });
+    await eventually(() => controlPlane.api('GET', `/api/v1/tasks/${id}`), {
+      what: 'the task to run',
+      until: ({ body }) => JSON.stringify(body).includes('"running"'),
+    });
+    controlPlane.api('GET', `/api/v1/tasks/${id}/output`).catch(() => undefined);
+    const open = await link.hears('tunnel.open', ({ payload }) => payload['operation'] === 'tunnel.open');
+    const { params } = open.payload;
+    if (typeof params !== 'object' || params === null || !('token' in params) || !('tunnel_id' in params))
+      throw new Error('no token');
+    return { tunnelId: String(params.tunnel_id), token: String(params.token) };
+  }
+  let seq = 0;
+
+  function connectFrame(tunnelId: string, token: string): Uint8Array {
+    const payload = {
+      agent_id: raw.agentId,
+      tunnel_id: tunnelId,
+      token,
+      protocol: 'system',
+      version: 1,
+      instance: randomUUID(),
+    };
+    return encodeFrame({ type: FrameType.Connect, flags: 0, channelId: 0, payload: encodeJson(payload) });
+  }
+
+  it.each([
+    ['text', () => 'hello'],
+    [
+      'a frame that is no CONNECT',
+      () => encodeFrame({ type: FrameType.Data, flags: 0, channelId: 1, payload: Buffer.from('x') }),
+    ],
+    ['a wrong token', () => connectFrame(randomUUID(), 'eyJ.eyJ.x')],
+    ['no frame', () => Buffer.alloc(3)],
+  ])('refuses %s instead of CONNECT with 1008', async (_what, garbage) => {
+    using leg = await dialLeg(controlPlane.url, raw.agentId, randomUUID());
+    await leg.send(garbage());
+    expect(await leg.closed).toMatchObject({ code: 1008 });
+  });
+
+  it('takes a token once, and random frames after it never more than the tunnel', async () => {
+    await withSeed(async (random) => {
+      using link = await linkOf(controlPlane.url, raw);
+      const { tunnelId, token } = await offered(link);
+      using leg = await dialLeg(controlPlane.url, raw.agentId, tunnelId);
+      await leg.send(connectFrame(tunnelId, token));
+      await eventually(() => leg.heard.length > 0, { what: 'CONNECT_ACK' });
+      using thief = await dialLeg(controlPlane.url, raw.agentId, tunnelId);
+      await thief.send(connectFrame(tunnelId, token));
+      expect(await thief.closed).toMatchObject({ code: 1008, reason: 'auth_failed' });
+      for (let index = 0; index < MESSAGES && leg.isOpen; index += 1) await leg.send(randomFrame(random));
+      expect(await leg.closed).toMatchObject({ code: 1002 });
+      expect(link.isOpen).toBe(true);
+    });
+  });
+
+  it('lives through ten thousand random first frames', async () => {
+    await withSeed(async (random) => {
+      for (let index = 0; index < MESSAGES / 100; index += 1) {
+        using leg = await dialLeg(controlPlane.url, raw.agentId, randomUUID());
+        for (let frame = 0; frame < 100 && leg.isOpen; frame += 1) await leg.send(randomFrame(random));
+        expect(await leg.closed).toMatchObject({ code: expect.toSatisfy((code) => code === 1008 || code === 1003) });
+      }
+    });
+  });
+});
+
+const TYPES = ['auth', 'heartbeat', 'telemetry', 'ack', 'command_response', 'event', 'error', 'disconnect', 'command'];
+const KEYS = [
+  'seq',
+  'kind',
+  'data',
+  'command_id',
+  'state',
+  'status',
+  'samples',
+  'reason',
+  'code',
+  '__proto__',
+  'providers',
+];
+
+/** A message that is right in parts: more of the program sees it than of noise. */
+function randomMessage(random: SeededRandom): string | Uint8Array {
+  if (random.integer(0, 999) === 0) return random.bytes(random.integer(0, 300));
+  if (random.integer(0, 999) === 0) return Buffer.from(random.bytes(100)).toString('latin1');
+  const id = random.pick<unknown>([randomUUID(), '', 7, 'x'.repeat(100)]);
+  const timestamp = random.pick<unknown>([new Date().toISOString(), 'now', null]);
+  return JSON.stringify({ id, type: random.pick(TYPES), timestamp, payload: randomValue(random, 3) });
+}
+
+function randomValue(random: SeededRandom, depth: number): unknown {
+  const leaf = random.pick<unknown>([null, true, -1, 0, 1, 1e308, '', 'success', 'task.state', randomUUID(), [], {}]);
+  if (depth === 0 || random.integer(0, 3) === 0) return leaf;
+  const entries = Array.from({ length: random.integer(0, 4) }, () => [
+    random.pick(KEYS),
+    randomValue(random, depth - 1),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** A frame with a good header in most cases, and noise in it. */
+function randomFrame(random: SeededRandom): Uint8Array {
+  const bytes = Buffer.concat([Buffer.alloc(12), random.bytes(random.integer(0, 64))]);
+  bytes[0] = random.integer(0, 99) === 0 ? 2 : 1;
+  bytes[1] = random.integer(0, 12);
+  bytes[2] = random.pick([0, 0, 0, 1, 2, 4, 8, 255]);
+  bytes.writeUInt32LE(random.integer(0, 5), 4);
+  bytes.writeUInt32LE(random.integer(0, 50) === 0 ? 0xffff_ffff : bytes.length - 12, 8);
+  return bytes;
+}
