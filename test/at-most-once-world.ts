@@ -121,8 +121,9 @@ export class World implements AsyncDisposable {
     await settle();
   }
 
+  /** Cancels the command of that number; -1 is the last. */
   async cancel(which: number): Promise<void> {
-    const followed = [...this.#followed.values()][which];
+    const followed = [...this.#followed.values()].at(which);
     if (followed === undefined) return;
     const isAway = this.#pair === undefined && followed.effects === 0;
     const row = await this.#control.parts.commands.cancel(followed.commandId);

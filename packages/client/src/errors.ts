@@ -30,7 +30,8 @@ export function isAgentOffline(error: unknown): boolean {
 /** True for what may be gone in a moment: nobody there, or a control plane that says so. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof UnreachableError) return true;
-  return error instanceof ApiError && !isAgentOffline(error) && [429, 502, 503, 504].includes(error.status);
+  if (!(error instanceof ApiError) || isAgentOffline(error)) return false;
+  return error.code === 'rate_limited' || [502, 503, 504].includes(error.status);
 }
 
 function reasonOf(cause: unknown): string {

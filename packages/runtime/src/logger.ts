@@ -1,7 +1,8 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Logger as PinoLogger, pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import { createRequire } from 'node:module';
+import type { prettyFactory as PrettyFactory } from 'pino-pretty';
 import { redact } from './redact.ts';
 
 /** The levels that can be asked for. */
@@ -30,7 +31,7 @@ export interface LoggerOptions {
  * Disposing it closes the file.
  */
 export function createLogger({ level, file, sink = process.stderr }: LoggerOptions): Logger & Disposable {
-  const format = sink.isTTY === true ? prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' }) : undefined;
+  const format = sink.isTTY === true ? prettyFormat() : undefined;
   const logFile = file === undefined ? undefined : openLogFile(file, sink);
   const logger = pino(
     {
@@ -76,4 +77,10 @@ function openLogFile(path: string, sink: LogSink): LogFile {
     },
     close,
   };
+}
+
+/** Loaded for terminals only: a daemon that logs to a file has no use for it. */
+function prettyFormat(): ReturnType<typeof PrettyFactory> {
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as { prettyFactory: typeof PrettyFactory };
+  return prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' });
 }
