@@ -47,14 +47,14 @@ const lostAck: fc.Arbitrary<Step[]> = fc
   .record({
     kind,
     after: fc.integer({ min: 0, max: 3 }),
-    then: fc.constantFrom<Plain>('cut', 'killAgent', 'loseJournal', 'restartControlPlane'),
+    fault: fc.constantFrom<Plain>('cut', 'killAgent', 'loseJournal', 'restartControlPlane'),
     isCancelled: fc.boolean(),
   })
-  .map(({ kind, after, then, isCancelled }) => [
+  .map(({ kind, after, fault, isCancelled }) => [
     { name: 'cut', turns: 5 },
     { name: 'create', kind, turns: 0 },
     { name: 'connect', cut: { direction: 'aToB', after }, turns: 60 },
-    { name: then, turns: 20 },
+    { name: fault, turns: 20 },
     ...(isCancelled ? [{ name: 'cancel', which: -1, turns: 0 } as const] : []),
     { name: 'startAgent', turns: 0 },
     { name: 'connect', cut: undefined, turns: 60 },

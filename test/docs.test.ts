@@ -97,6 +97,18 @@ describe('the configurations', () => {
   });
 });
 
+it.each(['agent', 'server'])('docs/configuration.md tells of every key of the %s', async (program) => {
+  const page = read('docs/configuration.md');
+  const { stdout } = await runCli([program, '--print-config']);
+  const keys = keysOf(stdout);
+  expect(keys.length).toBeGreaterThan(10);
+  const isTold = ([section, key]: readonly [string, string]) =>
+    ['`' + section + '.' + key, '`.' + key + '`', '`' + section + '.*`', '`' + section + '`'].some((text) =>
+      page.includes(text),
+    );
+  expect(keys.filter((key) => !isTold(key))).toEqual([]);
+});
+
 describe('PROTOCOL.md', () => {
   const page = read('PROTOCOL.md').replaceAll(/ {2,}\|/g, ' |');
 
@@ -134,6 +146,16 @@ describe('PROTOCOL.md', () => {
     expect(types.filter((row) => !page.includes(row.replace('0X', '0x')))).toEqual([]);
   });
 });
+
+/** `section.key` of a printed configuration; a key at the top is a section without keys. */
+function keysOf(yaml: string): [section: string, key: string][] {
+  let section = '';
+  return yaml.split('\n').flatMap((line) => {
+    const [, indent = '', name = ''] = /^( *)([a-z_]+):/.exec(line) ?? [];
+    if (indent === '') section = name === '' ? section : name;
+    return indent.length === 2 && section !== 'providers' ? [[section, name]] : [];
+  });
+}
 
 /** A relative link's target, from the root of the repository. */
 function pathOf(page: string, link: string): string {

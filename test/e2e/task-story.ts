@@ -44,9 +44,9 @@ export class Ledger implements AsyncDisposable {
     return `echo run >> '${this.path(`runs-${name}`)}'`;
   }
 
-  /** A line of shell that waits until the test says `go`. */
+  /** A line of shell that waits until the test says `go`, or is over. */
   await(word: string): string {
-    return `while [ ! -e '${this.path(`go-${word}`)}' ]; do sleep 0.02; done`;
+    return `while [ -d '${this.#dir.path}' ] && [ ! -e '${this.path(`go-${word}`)}' ]; do sleep 0.02; done`;
   }
 
   go(word: string): void {
