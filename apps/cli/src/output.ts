@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { styleText } from 'node:util';
 
 /** Control characters, escape sequences and what turns text around: what an agent says is data, never an instruction. */
@@ -46,8 +47,9 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Writes and waits until the stream has room again. False when nobody reads any more. */
+/** Writes and waits until the stream has room again, or nobody reads any more. */
 export async function write(stream: NodeJS.WriteStream, chunk: Uint8Array | string): Promise<void> {
   if (stream.write(chunk)) return;
-  await new Promise<void>((resolve) => stream.once('drain', resolve));
+  const over = new AbortController();
+  await Promise.race([once(stream, 'drain', over), once(stream, 'close', over)]).finally(() => over.abort());
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageSocket } from '@drawbridge/link';
-import { WsClose } from '@drawbridge/protocol';
+import { LIMITS, WsClose } from '@drawbridge/protocol';
 import { createLogger } from '@drawbridge/runtime';
 import type { Logger } from '@drawbridge/runtime';
 import { FakeClock, TempDir, eventually } from '@drawbridge/testkit';
@@ -81,8 +81,9 @@ async function boot(dir: TempDir, clock: FakeClock) {
   await new AgentsRepository(db).disconnectAll(timestamp(clock));
   const bus = new MemoryBus();
   const presence = new Presence(bus, clock);
+  const commandsPerAgentMax = LIMITS.commandsPerAgentMax;
   const rateLimit = new RateLimit({ perSecond: 1_000, burst: 1_000 }, clock);
-  const commands = new CommandService({ db, presence, box, bus, clock, log, rateLimit });
+  const commands = new CommandService({ db, presence, box, bus, clock, log, rateLimit, commandsPerAgentMax });
   const delivery = new Delivery(commands, { db, presence, clock, log });
   commands.onPending((agentId) => delivery.wake(agentId));
   const reaper = new Reaper(commands, { db, presence, clock, log });

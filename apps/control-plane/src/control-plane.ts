@@ -37,6 +37,7 @@ import { TaskOutput } from './tasks/task-output.ts';
 import { TaskService } from './tasks/task-service.ts';
 import { SystemTunnels } from './tunnels/system-tunnels.ts';
 import { TunnelTokens } from './tunnels/tunnel-tokens.ts';
+import { addressList } from './ws/address-list.ts';
 import { AgentDoor } from './ws/agent-door.ts';
 import { AgentInbox } from './ws/agent-inbox.ts';
 import { LinkWatch } from './ws/link-watch.ts';
@@ -59,6 +60,7 @@ export interface ControlPlane extends AsyncDisposable {
 /** Wires the nouns to their store and their carriers, and starts to listen. */
 export async function startControlPlane(config: ServerConfig, dataDir: string, log: Logger): Promise<ControlPlane> {
   const clock = systemClock;
+  if (config.bus.url !== 'memory:') throw new ControlError('unsupported', 'bus.url: only memory: is served yet');
   await using cleanup = new AsyncDisposableStack();
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
 
@@ -66,7 +68,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const db = new Kysely<Schema>({ dialect: store.dialect });
   await migrate(db, MIGRATIONS, clock);
   const box = await SecretBox.load(join(dataDir, 'secret.key'));
-  const identity = await ServerIdentity.load(join(dataDir, 'identity.json'));
+  const identity = await ServerIdentity.load(join(dataDir, 'server-identity.json'));
   await new AgentsRepository(db).disconnectAll(timestamp(clock));
 
   const bus = new MemoryBus();
@@ -78,6 +80,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     bus,
     clock,
     log,
+    commandsPerAgentMax: config.limits.commands_per_agent,
     rateLimit: new RateLimit(
       { perSecond: config.limits.commands_per_second, burst: config.limits.commands_burst },
       clock,
@@ -97,6 +100,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const stop = new AbortController();
   let url = '';
   const isTls = config.listen.tls !== undefined;
+  const allowlist = config.agents.ip_allowlist;
   const attemptsPerMinute = config.limits.auth_attempts_per_minute;
   const isReady = async () =>
     !stop.signal.aborted && (await db.selectFrom('agents').select('agent_id').limit(1).execute()).length >= 0;
@@ -129,6 +133,8 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     tunnels,
     strangers: new Strangers(config.limits.unauthenticated_per_address),
     log,
+    isTrustedProxy: addressList('listen.trusted_proxies', config.listen.trusted_proxies),
+    isAllowed: allowlist.length === 0 ? () => true : addressList('agents.ip_allowlist', allowlist),
     isOpen: () => config.agents.enable_agent_mode && !stop.signal.aborted,
   });
   app.server.on('upgrade', (request, socket, head) => upgrades.handle(request, socket, head));

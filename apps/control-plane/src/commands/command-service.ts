@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Clock } from '@drawbridge/link';
-import { ControlError, LIMITS, OPERATIONS, effectOf } from '@drawbridge/protocol';
+import { ControlError, OPERATIONS, effectOf } from '@drawbridge/protocol';
 import type { OperationName, Outcome } from '@drawbridge/protocol';
 import type { Logger } from '@drawbridge/runtime';
 import type { LiveLink, Presence } from '../agents/presence.ts';
@@ -44,6 +44,7 @@ export interface CommandServiceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly rateLimit: RateLimit;
+  readonly commandsPerAgentMax: number;
 }
 
 /**
@@ -78,7 +79,7 @@ export class CommandService {
     actor: Actor,
     alongside?: (db: Db, command: CommandRow) => Promise<void>,
   ): Promise<CommandRow> {
-    const { db, presence, box, clock, rateLimit } = this.#options;
+    const { db, presence, box, clock, rateLimit, commandsPerAgentMax } = this.#options;
     if (!wanted.queueIfOffline && presence.current(wanted.agentId) === undefined) throw offline(wanted.agentId);
     if (actor.kind !== 'system') rateLimit.take(wanted.agentId);
     const id = uuidv7(clock.now());
@@ -108,11 +109,8 @@ export class CommandService {
     };
     await db.transaction().execute(async (trx) => {
       const commands = new CommandsRepository(trx);
-      if ((await commands.countOfAgent(wanted.agentId, UNFINISHED_STATES)) >= LIMITS.commandsPerAgentMax) {
-        throw new ControlError(
-          'queue_full',
-          `agent ${wanted.agentId} has ${LIMITS.commandsPerAgentMax} unfinished commands`,
-        );
+      if ((await commands.countOfAgent(wanted.agentId, UNFINISHED_STATES)) >= commandsPerAgentMax) {
+        throw new ControlError('queue_full', `agent ${wanted.agentId} has ${commandsPerAgentMax} unfinished commands`);
       }
       await commands.insert(row);
       await alongside?.(trx, row);

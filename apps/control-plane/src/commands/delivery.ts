@@ -10,6 +10,9 @@ import { timestamp } from '../store/timestamp.ts';
 import { mayRunAgain } from './command-service.ts';
 import type { CommandService } from './command-service.ts';
 
+/** After the store failed, a pause before the next attempt. */
+const RETRY_MS = 1_000;
+
 /** What a command gets whose agent came back with a journal that does not know it. */
 const JOURNAL_LOST = {
   status: 'indeterminate',
@@ -65,7 +68,10 @@ export class Delivery {
     if (this.#presence.current(agentId) === undefined) return;
     const state = { again: false };
     this.#pumping.set(agentId, state);
-    this.#pump(agentId, state).catch((error: unknown) => this.#log.error({ err: error, agentId }, 'delivery stopped'));
+    this.#pump(agentId, state).catch((error: unknown) => {
+      this.#log.error({ err: error, agentId }, 'delivery stopped: trying again');
+      this.#clock.after(RETRY_MS, () => this.wake(agentId));
+    });
   }
 
   /** From its last look at `again` to the end of the pump nothing else runs: no wake-up falls in between. */

@@ -42,7 +42,11 @@ export class AgentInbox {
   }
 
   async ended(link: LiveLink, commandId: string, outcome: Outcome): Promise<void> {
-    if (UUID.test(commandId)) await this.#options.commands.ended(link, commandId, outcome);
+    if (!UUID.test(commandId)) {
+      const message = 'a command_response carries the id of its command';
+      return link.send('error', { code: 'invalid_message', message, ref: commandId });
+    }
+    await this.#options.commands.ended(link, commandId, outcome);
     link.send('ack', { command_id: commandId });
     this.#acknowledged(link, commandId);
   }

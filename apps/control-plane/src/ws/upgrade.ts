@@ -14,6 +14,7 @@ import type { AgentRow } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import type { AgentDoor } from './agent-door.ts';
+import { clientAddress } from './client-address.ts';
 import type { Strangers } from './strangers.ts';
 
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
@@ -31,6 +32,10 @@ export interface UpgradeOptions {
   readonly log: Logger;
   /** False while agent mode is off, or the server drains. */
   readonly isOpen: () => boolean;
+  /** Whether this address is one of our own proxies, whose X-Forwarded-For is believed. */
+  readonly isTrustedProxy: (address: string) => boolean;
+  /** Whether an agent may come from this address. */
+  readonly isAllowed: (address: string) => boolean;
 }
 
 /** Every WebSocket begins here: authorised before it is accepted, refused in HTTP (PROTOCOL.md §2.1). */
@@ -58,9 +63,14 @@ export class UpgradeHandler {
 
   async #serve(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { door, tunnels, strangers, log } = this.#options;
-    const address = request.socket.remoteAddress ?? 'unknown';
+    const address = clientAddress(
+      request.socket.remoteAddress ?? 'unknown',
+      headerOf(request, 'x-forwarded-for'),
+      this.#options.isTrustedProxy,
+    );
     const { agentId, tunnelId } = parsePath(request);
     if (!this.#options.isOpen()) throw new ControlError('server_draining', 'no agents are served now');
+    if (!this.#options.isAllowed(address)) throw new ControlError('forbidden', 'no agent may come from this address');
     using stranger = strangers.admit(address);
     const agent = await this.#agent(agentId, request);
     const sessionId = headerOf(request, 'x-session-id');

@@ -16,7 +16,7 @@ const LIST_MAX = 200;
 /** `publicUrl` is where a machine finds this control plane. */
 export function joinTokenRoutes(joinTokens: JoinTokens, publicUrl: () => string): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    app.post('/join-tokens', { schema: { body: Body.prefault({}) } }, async (request, reply) => {
+    app.post('/join-tokens', { schema: { body: z.preprocess((body) => body ?? {}, Body) } }, async (request, reply) => {
       const actor = actorOf(request);
       authorise(actor, 'admin.join-tokens', {});
       const { ttl_seconds: ttlSeconds, uses, labels } = request.body;
