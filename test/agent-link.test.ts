@@ -92,11 +92,7 @@ it.each<[string, () => Partial<ServerAccess>, object]>([
     () => ({ credential: { kind: 'device-key', key: DeviceKey.generate() } }),
     { code: 'auth_failed' },
   ],
-  [
-    'an API key that is none',
-    () => ({ credential: { kind: 'api-key', reveal: () => 'dbk_x' } }),
-    { code: 'auth_failed' },
-  ],
+  ['an API key that is none', () => ({ credential: { kind: 'api-key', reveal: () => 'dbk_x' } }), { kind: 'http' }],
   ['an agent nobody knows', () => ({ agentId: randomUUID() }), {}],
 ])('is rejected, for good, with %s', async (_name, change, expected) => {
   const dialled = dialLink(access(change()), FACTS, systemClock, signal);
@@ -148,6 +144,12 @@ it('links again when its link is cut, and stops with the reason it was given', a
   await eventually(() => agent.links[1], { what: 'another link' });
   await agent.stop();
   expect(agent.told).toEqual(['up', 'down', 'up', 'down']);
+  expect(agent.lines.map(({ msg }) => msg)).toEqual(
+    expect.arrayContaining([
+      'Relay channel established',
+      expect.stringMatching(/^Channel closed \(.+\)\. Scheduling backoff\.$/),
+    ]),
+  );
 });
 
 it('gives way to a newer connection of the same agent', async () => {
@@ -172,4 +174,32 @@ it('goes on under a new journal id when its journal is an old copy', async () =>
   expect(agent.journal.journalId).not.toBe(copied);
   expect(agent.told).toEqual(['up', 'ack', 'down', 'journal replaced', 'up']);
   await agent.stop();
+});
+
+it('says what broke the transport, and backs off', async () => {
+  const agent = keeper();
+  const link = await eventually(() => agent.links[0], { what: 'a link' });
+  await server[Symbol.asyncDispose]();
+  await link.ended;
+  const said = await eventually(() => agent.lines.find(({ level }) => level === 'error'), { what: 'the failed dial' });
+  expect(said['msg']).toMatch(/^Transport error: .*ECONNREFUSED/);
+  await agent.stop();
+});
+
+it('is turned away while agent mode is off', async () => {
+  const config = loadServerConfig({
+    env: {},
+    overrides: { listen: { port: 0 }, agents: { enable_agent_mode: false } },
+  });
+  await using off = await startControlPlane(config, dir.join('off'), createLogger({ level: 'silent' }));
+  const dialled = dialLink(access({ url: off.url }), FACTS, systemClock, signal);
+  await expect(dialled).rejects.toMatchObject({ httpStatus: 503, retryAfterMs: 5_000 });
+});
+
+it('is turned away from an address that is not on the list', async () => {
+  const agents = { ip_allowlist: ['192.0.2.0/24'] };
+  const config = loadServerConfig({ env: {}, overrides: { listen: { port: 0 }, agents } });
+  await using strict = await startControlPlane(config, dir.join('strict'), createLogger({ level: 'silent' }));
+  const dialled = dialLink(access({ url: strict.url }), FACTS, systemClock, signal);
+  await expect(dialled).rejects.toMatchObject({ httpStatus: 403 });
 });

@@ -111,7 +111,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     signIn,
     api: [
       agentRoutes(agents, presence),
-      commandRoutes(commands, agents),
+      commandRoutes(commands, agents, config.agents.command_timeout),
       enrolRoutes(new Enrolment(db, joinTokens, clock), identity, attemptsPerMinute),
       joinTokenRoutes(joinTokens, () => url),
       signInRoutes(signIn, { isTls, publicUrl: () => url, attemptsPerMinute }),
@@ -131,6 +131,7 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
     db,
     door,
     tunnels,
+    clock,
     strangers: new Strangers(config.limits.unauthenticated_per_address),
     log,
     isTrustedProxy: addressList('listen.trusted_proxies', config.listen.trusted_proxies),

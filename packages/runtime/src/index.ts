@@ -1,4 +1,4 @@
-export { writeFileAtomic } from './atomic-file.ts';
+export { syncDirectory, writeFileAtomic } from './atomic-file.ts';
 export type { Alias } from './config-aliases.ts';
 export type { EnvNames } from './config-env.ts';
 export { Count, DomainLimits, LoggingConfig, Port, Seconds, SecretText } from './config-fields.ts';

@@ -19,3 +19,8 @@ export function authToken(
     .setAudience(serverId)
     .sign(credential.key.privateKey);
 }
+
+/** An API key is shown in the handshake already, so that a wrong one is refused with 401 (S0-021). A device key has nothing to show yet. */
+export function authorizationHeader(credential: Credential): Record<string, string> {
+  return credential.kind === 'api-key' ? { authorization: `Bearer ${credential.reveal()}` } : {};
+}

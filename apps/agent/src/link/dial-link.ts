@@ -15,7 +15,7 @@ import type { AuthPayload, AuthResponsePayload, HelloPayload } from '@drawbridge
 import { dialWebSocket } from '@drawbridge/runtime';
 import type { TlsIdentity } from '@drawbridge/runtime';
 import { isSignedBy } from '../identity/verify-server.ts';
-import { authToken } from './credential.ts';
+import { authToken, authorizationHeader } from './credential.ts';
 import type { Credential } from './credential.ts';
 
 /** How this agent reaches its control plane, and how both know each other. */
@@ -58,7 +58,11 @@ export async function dialLink(
     {
       url: new URL(`/ws/agents/${access.agentId}`, access.url).href,
       subprotocol: LINK_SUBPROTOCOL,
-      headers: { 'x-device-id': access.agentId, 'x-session-id': sessionId },
+      headers: {
+        ...authorizationHeader(access.credential),
+        'x-device-id': access.agentId,
+        'x-session-id': sessionId,
+      },
       tls: access.tls,
       proxy: access.proxy,
       noProxy: access.noProxy,

@@ -72,6 +72,7 @@ export class LinkKeeper {
         clock,
         random: Math.random,
         onLost: ({ end, failures, livedMs, waitMs }) => {
+          if (end.error instanceof Error) log.error(`Transport error: ${end.error.message}`);
           log.info(
             { failures, livedMs, waitMs, kind: end.kind },
             `Channel closed (${end.reason}). Scheduling backoff.`,

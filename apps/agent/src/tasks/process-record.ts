@@ -1,7 +1,7 @@
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from './atomic-file.ts';
+import { writeFileAtomic } from '@drawbridge/runtime';
 import { errnoOf } from './errno.ts';
 import type { ProcessIdentity, ProcessTable } from './process-table.ts';
 import { isTaskId } from './task-dir.ts';

@@ -1,6 +1,6 @@
 import { ControlError, type TaskOutcome, type TaskStartParams } from '@drawbridge/protocol';
 import type { Provider, ProviderCommand } from '../providers/provider.ts';
-import { syncDir } from './atomic-file.ts';
+import { syncDirectory } from '@drawbridge/runtime';
 import { errnoOf, taskFailureOf } from './errno.ts';
 import { executeCommand, type TaskContext } from './execute-command.ts';
 import type { LiveTask } from './live-task.ts';
@@ -92,7 +92,7 @@ export class TaskRun {
   async #finish(failure: ControlError | undefined): Promise<TaskOutcome> {
     const unwritten = await this.#failureOf(async () => {
       await this.#logs?.close();
-      await syncDir(this.#dir.outputDir);
+      await syncDirectory(this.#dir.outputDir);
     });
     const outcome = this.#outcomeOf(failure ?? unwritten);
     const unsaved = await this.#failureOf(async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { TaskOutcome, TaskState } from '@drawbridge/protocol';
-import { writeFileAtomic } from './atomic-file.ts';
+import { writeFileAtomic } from '@drawbridge/runtime';
 import { openTaskFile, type TaskDir } from './task-dir.ts';
 
 /** The largest `task.json` the agent writes has a fraction of this. */

@@ -37,6 +37,16 @@ export async function verifyAgentToken(agent: AgentRow, token: string, challenge
   throw new ControlError('auth_failed', `the device key's signature of agent ${agent.agent_id} does not hold`);
 }
 
+/**
+ * Checks a bearer credential of the handshake, before the socket is accepted: only an API key can be shown there. Throws
+ * ControlError `auth_failed`.
+ */
+export function verifyBearer(agent: AgentRow, authorization: string, nowMs: number): void {
+  const [scheme = '', token = ''] = authorization.split(' ');
+  if (scheme.toLowerCase() === 'bearer' && agent.public_key === null) requireApiKey(agent, token, nowMs);
+  else throw new ControlError('auth_failed', 'an agent with a device key proves it in `auth`, not with a bearer token');
+}
+
 function requireApiKey(agent: AgentRow, token: string, nowMs: number): void {
   const expired = agent.auth_token_expires_at !== null && Date.parse(agent.auth_token_expires_at) <= nowMs;
   if (!expired && token.startsWith('dbk_') && secretsEqual(secretHash(token), agent.auth_token_hash)) return;

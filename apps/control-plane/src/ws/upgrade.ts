@@ -8,7 +8,8 @@ import { ControlError } from '@drawbridge/protocol';
 import type { ErrorCode } from '@drawbridge/protocol';
 import { wsServerOptions, wsSocket } from '@drawbridge/runtime';
 import type { Logger, WsKind } from '@drawbridge/runtime';
-import type { MessageSocket } from '@drawbridge/link';
+import type { Clock, MessageSocket } from '@drawbridge/link';
+import { verifyBearer } from '../agents/agent-auth.ts';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import type { AgentRow } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
@@ -29,6 +30,7 @@ export interface UpgradeOptions {
   readonly door: AgentDoor;
   readonly tunnels: SystemTunnels;
   readonly strangers: Strangers;
+  readonly clock: Clock;
   readonly log: Logger;
   /** False while agent mode is off, or the server drains. */
   readonly isOpen: () => boolean;
@@ -99,6 +101,8 @@ export class UpgradeHandler {
       throw new ControlError('auth_failed', 'X-Device-Id names another agent');
     const row = await new AgentsRepository(this.#options.db).find(agentId);
     if (row === undefined || row.status === 'revoked') throw new ControlError('auth_failed', 'no such agent');
+    const authorization = headerOf(request, 'authorization');
+    if (authorization !== undefined) verifyBearer(row, authorization, this.#options.clock.now());
     return row;
   }
 

@@ -19,45 +19,41 @@ import { untilClosed } from '../until-closed.ts';
 
 const AgentParams = z.strictObject({ agent: z.string().min(1).max(64) });
 const Params = z.strictObject({ id: z.uuid() });
-const Body = z.strictObject({
-  operation: z.string().min(1).max(64),
-  params: z.record(z.string(), z.unknown()).default({}),
-  timeout_seconds: z
-    .number()
-    .int()
-    .min(1)
-    .max(LIMITS.commandTtlSecondsMax)
-    .default(LIMITS.commandTimeoutSecondsDefault),
-  queue_if_offline: z.boolean().default(false),
-  ttl_seconds: z.number().int().min(1).max(LIMITS.commandTtlSecondsMax).default(LIMITS.commandTtlSecondsDefault),
-});
 /** The answer is held back this long at most; then it is 202 and the command goes on. */
 const WAIT_SECONDS_MAX = 300;
 
-export function commandRoutes(commands: CommandService, agents: AgentService): FastifyPluginCallbackZod {
+export function commandRoutes(
+  commands: CommandService,
+  agents: AgentService,
+  timeoutSecondsDefault: number,
+): FastifyPluginCallbackZod {
   return (app, _options, done) => {
-    app.post('/agents/:agent/commands', { schema: { params: AgentParams, body: Body } }, async (request, reply) => {
-      const actor = actorOf(request);
-      const agent = await agents.find(request.params.agent);
-      authorise(actor, 'agent.command', { agentId: agent.agent_id });
-      const { operation, params } = parseOperation(request.body.operation, request.body.params);
-      const {
-        timeout_seconds: timeoutSeconds,
-        queue_if_offline: queueIfOffline,
-        ttl_seconds: ttlSeconds,
-      } = request.body;
-      const made = await commands.create(
-        { agentId: agent.agent_id, operation, params, timeoutSeconds, queueIfOffline, ttlSeconds, hasDeadline: true },
-        actor,
-      );
-      // A little longer than the command's own limit: its end is worth waiting for.
-      const waitMs = (Math.min(timeoutSeconds, WAIT_SECONDS_MAX) + 2) * 1000;
-      const signal = queueIfOffline
-        ? AbortSignal.timeout(0)
-        : AbortSignal.any([untilClosed(reply), AbortSignal.timeout(waitMs)]);
-      const row = await commands.wait(made.id, signal);
-      return reply.code(isFinal(row.state) ? 200 : 202).send(commandView(row));
-    });
+    app.post(
+      '/agents/:agent/commands',
+      { schema: { params: AgentParams, body: bodyOf(timeoutSecondsDefault) } },
+      async (request, reply) => {
+        const actor = actorOf(request);
+        const agent = await agents.find(request.params.agent);
+        authorise(actor, 'agent.command', { agentId: agent.agent_id });
+        const { operation, params } = parseOperation(request.body.operation, request.body.params);
+        const {
+          timeout_seconds: timeoutSeconds,
+          queue_if_offline: queueIfOffline,
+          ttl_seconds: ttlSeconds,
+        } = request.body;
+        const made = await commands.create(
+          { agentId: agent.agent_id, operation, params, timeoutSeconds, queueIfOffline, ttlSeconds, hasDeadline: true },
+          actor,
+        );
+        // A little longer than the command's own limit: its end is worth waiting for.
+        const waitMs = (Math.min(timeoutSeconds, WAIT_SECONDS_MAX) + 2) * 1000;
+        const signal = queueIfOffline
+          ? AbortSignal.timeout(0)
+          : AbortSignal.any([untilClosed(reply), AbortSignal.timeout(waitMs)]);
+        const row = await commands.wait(made.id, signal);
+        return reply.code(isFinal(row.state) ? 200 : 202).send(commandView(row));
+      },
+    );
     app.get('/commands/:id', { schema: { params: Params } }, async (request) => {
       const row = await commands.get(request.params.id);
       authorise(actorOf(request), 'agent.command', { agentId: row.agent_id });
@@ -70,6 +66,17 @@ export function commandRoutes(commands: CommandService, agents: AgentService): F
     });
     done();
   };
+}
+
+/** `timeoutSecondsDefault` is the limit of a command that names none: `agents.command_timeout`. */
+function bodyOf(timeoutSecondsDefault: number) {
+  return z.strictObject({
+    operation: z.string().min(1).max(64),
+    params: z.record(z.string(), z.unknown()).default({}),
+    timeout_seconds: z.number().int().min(1).max(LIMITS.commandTtlSecondsMax).default(timeoutSecondsDefault),
+    queue_if_offline: z.boolean().default(false),
+    ttl_seconds: z.number().int().min(1).max(LIMITS.commandTtlSecondsMax).default(LIMITS.commandTtlSecondsDefault),
+  });
 }
 
 function parseOperation(
