@@ -46,7 +46,8 @@ it('lets a cancelled task clean up, and keeps what it says about it', async () =
   await tasks.printed(taskId, 'up');
   cancel.abort();
   expect(await running).toMatchObject({ state: 'cancelled', exit_code: 7 });
-  expect(await tasks.text(taskId, 'output/output.log')).toBe('up\ncleaned\n');
+  // Some shells also say that their `sleep` was ended.
+  expect(await tasks.text(taskId, 'output/output.log')).toMatch(/^up\n(Terminated\n)?cleaned\n$/);
 });
 
 it('asks a process to end once, and does not go on asking', async () => {

@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { systemClock } from '@drawbridge/link';
 import { Kysely } from 'kysely';
 import { openSqlite } from './open-sqlite.ts';
@@ -8,7 +7,6 @@ import { addAgent, type TestSchema } from './store-fixture.ts';
 // stops on its own.
 
 const WRITERS = 8;
-const STDOUT = 1;
 const [, , path = '', round = ''] = process.argv;
 
 const store = await openSqlite({ path, clock: systemClock });
@@ -20,6 +18,6 @@ async function write(writer: number): Promise<never> {
     const name = `${round}-${writer}-${row}`;
     if (writer % 2 === 0) await addAgent(db, name);
     else await db.transaction().execute((trx) => addAgent(trx, name));
-    writeSync(STDOUT, `${name}\n`);
+    await new Promise<void>((resolve) => process.stdout.write(`${name}\n`, () => resolve()));
   }
 }
