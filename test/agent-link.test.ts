@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { systemClock } from '@drawbridge/link';
 import { createLogger } from '@drawbridge/runtime';
-import { TempDir, eventually } from '@drawbridge/testkit';
+import { TempDir, eventually, listeningPort } from '@drawbridge/testkit';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
 import { memoryLog } from '../apps/agent/src/agent-fixture.ts';
@@ -174,6 +177,25 @@ it('goes on under a new journal id when its journal is an old copy', async () =>
   expect(agent.journal.journalId).not.toBe(copied);
   expect(agent.told).toEqual(['up', 'ack', 'down', 'journal replaced', 'up']);
   await agent.stop();
+});
+
+it('shows who it is in the handshake, under a new session id for every attempt', async () => {
+  const seen: IncomingHttpHeaders[] = [];
+  const fake = createServer();
+  fake.on('upgrade', (request, socket) => {
+    seen.push(request.headers);
+    socket.destroy();
+  });
+  await once(fake.listen(0, '127.0.0.1'), 'listening');
+  const port = listeningPort(fake);
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const dialled = dialLink(access({ url: `http://127.0.0.1:${port}` }), FACTS, systemClock, signal);
+    await expect(dialled).rejects.toThrow(/127\.0\.0\.1/);
+  }
+  fake.close();
+  expect(seen.map((headers) => headers['x-device-id'])).toEqual([identity.agent_id, identity.agent_id]);
+  const sessionIds = seen.map((headers) => z.uuid().parse(headers['x-session-id']));
+  expect(new Set(sessionIds).size).toBe(2);
 });
 
 it('says what broke the transport, and backs off', async () => {

@@ -11,7 +11,7 @@ interface TimedSample {
 }
 
 export interface TelemetryOptions {
-  readonly sampler: HealthSampler;
+  readonly sampler: Pick<HealthSampler, 'sample'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly capacity: number;

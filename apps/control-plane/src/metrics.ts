@@ -20,6 +20,11 @@ export function makeMetrics(presence: Presence, tunnels: SystemTunnels): Registr
       () => sumOfHealth((health) => health?.listeners ?? 0),
     ],
     [
+      'drawbridge_agent_telemetry_depth',
+      'Health samples that wait at connected agents.',
+      () => sumOfHealth((health) => health?.queue?.depth ?? 0),
+    ],
+    [
       'drawbridge_agent_telemetry_dropped',
       'Health samples that connected agents dropped while they were offline.',
       () => sumOfHealth((health) => health?.queue?.dropped ?? 0),

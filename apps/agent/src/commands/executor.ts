@@ -154,8 +154,10 @@ export class Executor {
   }
 
   #admit({ operation, params }: CommandPayload): { operation: OperationName; params: unknown } {
-    if (!isOperationName(operation))
+    if (!isOperationName(operation)) {
+      this.#options.log.warn({ operation: operation.slice(0, 64) }, 'Unknown action');
       throw new ControlError('unsupported', `this agent knows no operation ${operation.slice(0, 64)}`);
+    }
     if (!this.#options.isAllowed(operation)) {
       this.#options.log.warn({ operation }, 'operation blocked by agent.yaml');
       throw new ControlError('operation_not_allowed', `the agent's own configuration does not allow ${operation}`);
