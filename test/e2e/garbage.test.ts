@@ -4,7 +4,6 @@ import {
   memoryOf,
   runTask,
   scaled,
-  type SeededRandom,
   startTask,
   TestAgent,
   TestControlPlane,
@@ -16,6 +15,7 @@ import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { authOf, deviceToken, dialLeg, dialLink, linkOf, makeRawAgent, type RawAgent } from './garbage-agent.ts';
 import type { RawSocket } from './garbage-socket.ts';
+import { randomFrame, randomMessage } from './garbage-values.ts';
 
 const MIB = 1024 * 1024;
 /** What garbage may leave behind in a process, heap that is not yet collected included. */
@@ -325,48 +325,3 @@ describe('a tunnel', () => {
     });
   });
 });
-
-const TYPES = ['auth', 'heartbeat', 'telemetry', 'ack', 'command_response', 'event', 'error', 'disconnect', 'command'];
-const KEYS = [
-  'seq',
-  'kind',
-  'data',
-  'command_id',
-  'state',
-  'status',
-  'samples',
-  'reason',
-  'code',
-  '__proto__',
-  'providers',
-];
-
-/** A message that is right in parts: more of the program sees it than of noise. */
-function randomMessage(random: SeededRandom): string | Uint8Array {
-  if (random.integer(0, 999) === 0) return random.bytes(random.integer(0, 300));
-  if (random.integer(0, 999) === 0) return Buffer.from(random.bytes(100)).toString('latin1');
-  const id = random.pick<unknown>([randomUUID(), '', 7, 'x'.repeat(100)]);
-  const timestamp = random.pick<unknown>([new Date().toISOString(), 'now', null]);
-  return JSON.stringify({ id, type: random.pick(TYPES), timestamp, payload: randomValue(random, 3) });
-}
-
-function randomValue(random: SeededRandom, depth: number): unknown {
-  const leaf = random.pick<unknown>([null, true, -1, 0, 1, 1e308, '', 'success', 'task.state', randomUUID(), [], {}]);
-  if (depth === 0 || random.integer(0, 3) === 0) return leaf;
-  const entries = Array.from({ length: random.integer(0, 4) }, () => [
-    random.pick(KEYS),
-    randomValue(random, depth - 1),
-  ]);
-  return Object.fromEntries(entries);
-}
-
-/** A frame with a good header in most cases, and noise in it. */
-function randomFrame(random: SeededRandom): Uint8Array {
-  const bytes = Buffer.concat([Buffer.alloc(12), random.bytes(random.integer(0, 64))]);
-  bytes[0] = random.integer(0, 99) === 0 ? 2 : 1;
-  bytes[1] = random.integer(0, 12);
-  bytes[2] = random.pick([0, 0, 0, 1, 2, 4, 8, 255]);
-  bytes.writeUInt32LE(random.integer(0, 5), 4);
-  bytes.writeUInt32LE(random.integer(0, 50) === 0 ? 0xffff_ffff : bytes.length - 12, 8);
-  return bytes;
-}
