@@ -76,6 +76,7 @@ export class AgentService {
       presence.detach(link);
       link.end(WsClose.Revoked, '403 agent revoked');
     }
+    presence.changed(agentId);
     tunnels.close(agentId, CloseReason.Forbidden, 'the agent was revoked');
     log.info({ agentId }, 'agent revoked');
     await reaper.agentRevoked(agentId);

@@ -69,6 +69,11 @@ export class Presence {
     return { superseded: old, duplicateIdentity: this.#noteSupersession(old, link) };
   }
 
+  /** Wakes up those who wait for the agent: something about it has changed that is no link. */
+  changed(agentId: string): void {
+    this.#bus.publish(`agent:${agentId}`);
+  }
+
   /** Forgets the link, unless a newer one took its place. Returns whether the agent is offline now. */
   detach(link: LiveLink): boolean {
     if (!this.isCurrent(link)) return false;
