@@ -102,8 +102,11 @@ export async function startControlPlane(config: ServerConfig, dataDir: string, l
   const isTls = config.listen.tls !== undefined;
   const allowlist = config.agents.ip_allowlist;
   const attemptsPerMinute = config.limits.auth_attempts_per_minute;
-  const isReady = async () =>
-    !stop.signal.aborted && (await db.selectFrom('agents').select('agent_id').limit(1).execute()).length >= 0;
+  const isReady = async () => {
+    // Throws when the store does not answer.
+    await db.selectFrom('agents').select('agent_id').limit(1).execute();
+    return !stop.signal.aborted;
+  };
   const app = await buildApp({
     config,
     log,

@@ -11,11 +11,10 @@ import type { AgentRow } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
 import { isUniqueViolation } from '../store/sqlite/statement-error.ts';
 import { timestamp } from '../store/timestamp.ts';
+import { isUuid } from '../store/uuid.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import { newAgentRow } from './new-agent-row.ts';
 import type { Presence } from './presence.ts';
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export interface AgentServiceOptions {
   readonly db: Kysely<Schema>;
@@ -37,7 +36,7 @@ export class AgentService {
   /** By id or by unique name. Throws ControlError `agent_not_found`. */
   async find(idOrName: string): Promise<AgentRow> {
     const agents = new AgentsRepository(this.#options.db);
-    const row = UUID.test(idOrName) ? await agents.find(idOrName) : await agents.findByName(idOrName);
+    const row = isUuid(idOrName) ? await agents.find(idOrName) : await agents.findByName(idOrName);
     if (row === undefined || row.status === 'revoked')
       throw new ControlError('agent_not_found', `no agent ${idOrName.slice(0, 64)}`);
     return row;

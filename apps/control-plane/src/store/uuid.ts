@@ -21,3 +21,13 @@ export function uuidv7(nowMs: number): string {
   const hex = bytes.toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
+
+/** A UUID of any version as a regular expression: lower case, as we write them. */
+export const UUID_PATTERN = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+
+const UUID = new RegExp(`^${UUID_PATTERN}$`);
+
+/** True for a UUID and nothing around it. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}

@@ -9,10 +9,8 @@ import type { Delivery } from '../commands/delivery.ts';
 import { JournalsRepository } from '../store/journals-repository.ts';
 import type { Schema } from '../store/schema.ts';
 import { timestamp } from '../store/timestamp.ts';
-import { uuidv7 } from '../store/uuid.ts';
+import { isUuid, uuidv7 } from '../store/uuid.ts';
 import type { TaskService } from '../tasks/task-service.ts';
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export interface AgentInboxOptions {
   readonly db: Kysely<Schema>;
@@ -42,7 +40,7 @@ export class AgentInbox {
   }
 
   async ended(link: LiveLink, commandId: string, outcome: Outcome): Promise<void> {
-    if (!UUID.test(commandId)) {
+    if (!isUuid(commandId)) {
       const message = 'a command_response carries the id of its command';
       return link.send('error', { code: 'invalid_message', message, ref: commandId });
     }

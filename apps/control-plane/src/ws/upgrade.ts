@@ -13,14 +13,13 @@ import { verifyBearer } from '../agents/agent-auth.ts';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import type { AgentRow } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
+import { UUID_PATTERN, isUuid } from '../store/uuid.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import type { AgentDoor } from './agent-door.ts';
 import { clientAddress } from './client-address.ts';
 import type { Strangers } from './strangers.ts';
 
-const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
-const PATH = new RegExp(`^/ws/agents/(?<agentId>${UUID})(?:/tunnels/(?<tunnelId>${UUID}))?$`);
-const UUID_TEXT = new RegExp(`^${UUID}$`);
+const PATH = new RegExp(`^/ws/agents/(?<agentId>${UUID_PATTERN})(?:/tunnels/(?<tunnelId>${UUID_PATTERN}))?$`);
 
 /** A busy or closing server asks for this much patience. */
 const RETRY_AFTER_SECONDS = 5;
@@ -76,7 +75,7 @@ export class UpgradeHandler {
     using stranger = strangers.admit(address);
     const agent = await this.#agent(agentId, request);
     const sessionId = headerOf(request, 'x-session-id');
-    if (tunnelId === undefined && !UUID_TEXT.test(sessionId ?? '')) {
+    if (tunnelId === undefined && !isUuid(sessionId ?? '')) {
       throw new ControlError('invalid_request', 'X-Session-Id is no UUID');
     }
     const { message: accepted, ws } = await this.#accept(
