@@ -1,8 +1,32 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { requires } from './packages/testkit/src/requirement.ts';
 
-/** `unit` is quick and part of `npm run check`; `e2e` starts real processes and is part of `npm test` only. */
+/** What rests on the store runs on PostgreSQL a second time. */
+const postgres = {
+  test: {
+    name: 'postgres',
+    include: [
+      'apps/control-plane/src/{agents,audit,bulk,commands,groups,health,operators,tasks,tunnels,ws}/**/*.test.ts',
+      'apps/control-plane/src/store/*-repository.test.ts',
+      'apps/control-plane/src/store/repositories.test.ts',
+      'test/at-most-once.test.ts',
+    ],
+    // What these are about has nothing to do with the store.
+    exclude: ['apps/control-plane/src/tunnels/{relay*,leg-tokens,tunnel-leg,tunnel-tokens}.test.ts'],
+    env: { DRAWBRIDGE_TEST_STORE: 'postgres' },
+    testTimeout: 60_000,
+  },
+};
+
+/**
+ * `unit` is quick and part of `npm run check`; `postgres` repeats some of it on the other engine, and `e2e` starts real
+ * processes: they are part of `npm test` only.
+ */
 export default defineConfig({
   test: {
+    // A small machine has two cores, and vitest would leave one of them idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
@@ -11,6 +35,7 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
+      ...(requires('postgres') ? [postgres] : []),
       {
         test: {
           name: 'e2e',

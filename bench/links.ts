@@ -68,7 +68,7 @@ async function referenceCourse({ ca, server }: Pki, size: number): Promise<Cours
 }
 
 async function controlPlaneCourse(pki: Pki, size: number, configFile: string): Promise<Course> {
-  await writeServerConfig(configFile, heartbeatSeconds());
+  await writeServerConfig(configFile, { heartbeatSeconds: heartbeatSeconds() });
   await using controlPlane = await TestControlPlane.start({ tls: pki, args: ['--config', configFile] });
   await using load = await Load.start({
     ...SPREAD,

@@ -37,6 +37,42 @@ declare const performance: { now(): number };
 declare class URL {
   constructor(url: string, base?: string);
   readonly href: string;
+  readonly host: string;
+  readonly pathname: string;
 }
 
 declare const crypto: { randomUUID(): string };
+
+interface ReadableStreamDefaultController<R> {
+  enqueue(chunk: R): void;
+  close(): void;
+  error(reason?: unknown): void;
+}
+
+declare class ReadableStream<R> {
+  constructor(
+    source: {
+      pull(controller: ReadableStreamDefaultController<R>): Promise<void>;
+      cancel(reason: unknown): void;
+    },
+    strategy: { highWaterMark: number },
+  );
+  cancel(reason?: unknown): Promise<void>;
+}
+
+interface WritableStreamDefaultController {
+  error(reason?: unknown): void;
+}
+
+declare class WritableStream<W> {
+  constructor(
+    sink: {
+      start(controller: WritableStreamDefaultController): void;
+      write(chunk: W): Promise<void>;
+      close(): void;
+      abort(reason: unknown): void;
+    },
+    strategy: { highWaterMark: number },
+  );
+  abort(reason?: unknown): Promise<void>;
+}

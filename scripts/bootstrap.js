@@ -6,9 +6,10 @@ const CLI = `${ROOT}apps/cli/src/main.ts`;
 
 const SCRIPTS = {
   start: (args) => runOwnNode([CLI, 'up', '--data', `${ROOT}.drawbridge`, ...args], { owned: true }),
+  bundle: (args) => runOwnNode([`${ROOT}scripts/bundle.ts`, ...args]),
   dev: (args) => runOwnNode(['--watch', CLI, 'up', '--data', `${ROOT}.drawbridge`, ...args]),
   test: (args) => runOwnNode([`${ROOT}scripts/test.ts`, ...args]),
-  check: () => runOwnNode([`${ROOT}scripts/check.ts`]),
+  check: (args) => runOwnNode([`${ROOT}scripts/check.ts`, ...args]),
   bench: (args) => runOwnNode([`${ROOT}bench/main.ts`, ...args]),
 };
 

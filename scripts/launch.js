@@ -1,10 +1,8 @@
 // Plain JavaScript for any Node >= 20: runs one of our TypeScript programs on Node 24.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-// Not by name: Node 20, which starts us, has no compile cache, and a missing name would end it here.
-import module from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { spareMemory } from './spare-memory.js';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NODE_MAJOR_MIN = 24;
@@ -22,14 +20,16 @@ const COMPILE_CACHE = `${ROOT}node_modules/.cache/compile`;
 const SAME_SIGNAL_MS = 500;
 
 /**
- * Runs `program` (a path in the repository) with `args`. On Node 24 that happens in this very process; on an older one in a
+ * Runs `program` (a folder of `apps/`) with `args`. On Node 24 that happens in this very process; on an older one in a
  * child on the repository's own Node, whose exit code becomes ours.
  */
 export async function launch(program, args) {
+  const main = `${ROOT}apps/${program}/src/main.ts`;
   if (Number.parseInt(process.versions.node, 10) >= NODE_MAJOR_MIN) {
-    process.argv = [process.argv[0], `${ROOT}${program}`, ...args];
-    spareMemory();
-    await import(new URL(`../${program}`, import.meta.url).href);
+    process.argv = [process.argv[0], main, ...args];
+    // Without packages there is nowhere to keep it.
+    spareMemory(program, existsSync(`${ROOT}node_modules`) ? COMPILE_CACHE : undefined);
+    await import(pathToFileURL(main).href);
     return;
   }
   if (!existsSync(OWN_NODE)) {
@@ -39,24 +39,8 @@ export async function launch(program, args) {
     process.exitCode = 1;
     return;
   }
-  process.exitCode = await runOwnNode([`${ROOT}${program}`, ...args]);
-}
-
-/** V8 lets the young generation of each thread grow to 48 MB, and optimises the type stripper, which runs once. */
-const V8_FLAGS = [
-  '--max-semi-space-size=2',
-  '--semi-space-growth-factor=1',
-  '--no-wasm-tier-up',
-  '--no-wasm-dynamic-tiering',
-];
-
-/** A daemon is to stay small beside what it serves. Sources that were stripped and compiled once are not again. */
-function spareMemory() {
-  for (const flag of V8_FLAGS) setFlagsFromString(flag);
-  if (!existsSync(`${ROOT}node_modules`)) return;
-  // Threads and child processes learn of it from the environment.
-  process.env.NODE_COMPILE_CACHE ??= COMPILE_CACHE;
-  module.enableCompileCache();
+  // By way of the launcher again: it makes the program spare memory.
+  process.exitCode = await runOwnNode([`${ROOT}bin/drawbridge`, ...args]);
 }
 
 /**

@@ -1,13 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { systemClock } from '@drawbridge/link';
 import { createLogger } from '@drawbridge/runtime';
 import { TempDir, eventually, listeningPort } from '@drawbridge/testkit';
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { memoryLog } from '../apps/agent/src/agent-fixture.ts';
 import { loadAgentConfig } from '../apps/agent/src/config.ts';
 import { enrol } from '../apps/agent/src/identity/enrol.ts';
 import { DeviceKey } from '../apps/agent/src/identity/identity.ts';
@@ -19,6 +20,7 @@ import type { ServerAccess } from '../apps/agent/src/link/dial-link.ts';
 import { LinkKeeper } from '../apps/agent/src/link/keep-linked.ts';
 import type { LinkUser } from '../apps/agent/src/link/keep-linked.ts';
 import { loadServerConfig } from '../apps/control-plane/src/config.ts';
+import type { ServerConfig } from '../apps/control-plane/src/config.ts';
 import { startControlPlane } from '../apps/control-plane/src/control-plane.ts';
 import type { ControlPlane } from '../apps/control-plane/src/control-plane.ts';
 
@@ -32,14 +34,20 @@ let identity: IdentityFile;
 beforeEach(async () => {
   dir = await TempDir.make();
   const config = loadServerConfig({ env: {}, overrides: { listen: { port: 0 } } });
-  server = await startControlPlane(config, dir.join('server'), createLogger({ level: 'silent' }));
-  adminToken = await server.tokens.issue('test');
+  adminToken = `dbt_${randomBytes(24).toString('hex')}`;
+  const bootstrapFile = dir.join('token');
+  await writeFile(bootstrapFile, adminToken);
+  server = await start(config, 'server', bootstrapFile);
   identity = await enrol(await enrolment(), signal);
 });
 afterEach(async () => {
   await server[Symbol.asyncDispose]();
   await dir[Symbol.asyncDispose]();
 });
+
+function start(config: ServerConfig, name: string, bootstrapFile?: string): Promise<ControlPlane> {
+  return startControlPlane({ config, dataDir: dir.join(name), log: createLogger({ level: 'silent' }), bootstrapFile });
+}
 
 async function post(path: string): Promise<unknown> {
   const headers = { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' };
@@ -213,7 +221,7 @@ it('is turned away while agent mode is off', async () => {
     env: {},
     overrides: { listen: { port: 0 }, agents: { enable_agent_mode: false } },
   });
-  await using off = await startControlPlane(config, dir.join('off'), createLogger({ level: 'silent' }));
+  await using off = await start(config, 'off');
   const dialled = dialLink(access({ url: off.url }), FACTS, systemClock, signal);
   await expect(dialled).rejects.toMatchObject({ httpStatus: 503, retryAfterMs: 5_000 });
 });
@@ -221,7 +229,7 @@ it('is turned away while agent mode is off', async () => {
 it('is turned away from an address that is not on the list', async () => {
   const agents = { ip_allowlist: ['192.0.2.0/24'] };
   const config = loadServerConfig({ env: {}, overrides: { listen: { port: 0 }, agents } });
-  await using strict = await startControlPlane(config, dir.join('strict'), createLogger({ level: 'silent' }));
+  await using strict = await start(config, 'strict');
   const dialled = dialLink(access({ url: strict.url }), FACTS, systemClock, signal);
   await expect(dialled).rejects.toMatchObject({ httpStatus: 403 });
 });

@@ -1,17 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { copyFile, rm } from 'node:fs/promises';
-import { OPERATIONS } from '@drawbridge/protocol';
-import type { OperationName, ServerMessage } from '@drawbridge/protocol';
-import { FakeClock, TempDir, eventually, settle, socketPair } from '@drawbridge/testkit';
+import { TempDir, eventually, settle, socketPair } from '@drawbridge/testkit';
 import type { SocketPair } from '@drawbridge/testkit';
 import { expect } from 'vitest';
-import { memoryLog } from '../apps/agent/src/agent-fixture.ts';
-import { EventOutbox } from '../apps/agent/src/commands/event-outbox.ts';
-import { Executor } from '../apps/agent/src/commands/executor.ts';
-import type { OperationHandler } from '../apps/agent/src/commands/executor.ts';
-import { Journal } from '../apps/agent/src/journal/journal.ts';
-import { AgentLink } from '../apps/agent/src/link/agent-link.ts';
 import { ControlPlaneFixture } from '../apps/control-plane/src/control-plane-fixture.ts';
+import { AgentProcess } from './at-most-once-agent.ts';
 
 /** What a second run of a command would mean. */
 export type Kind = 'once' | 'read' | 'idempotent';
@@ -33,15 +26,6 @@ interface Followed {
   effects: number;
   /** Cancelled before it acted, while the agent was away: the cancel comes before the command. */
   mustNotAct: boolean;
-}
-
-/** One process of the agent: its real parts, and what dies with it. */
-interface AgentProcess {
-  readonly clock: FakeClock;
-  readonly journal: Journal;
-  readonly executor: Executor;
-  readonly events: EventOutbox;
-  readonly held: PromiseWithResolvers<unknown>[];
 }
 
 /** The real command parts of a control plane and an agent, joined by a network in memory that breaks when told to. */
@@ -86,25 +70,13 @@ export class World implements AsyncDisposable {
     const stored = await this.#control.accept(this.#agentId, pair.a, { journalId, lastEventSeq });
     if (stored > lastEventSeq) {
       // As the agent does: its journal is an old copy, so it goes on under a new id.
-      agent.journal.rotate();
-      agent.events.restart();
+      agent.rotateJournal();
       pair.cut();
       return this.connect(cut);
     }
     this.#pair = pair;
-    const link = new AgentLink({
-      dialled: { socket: pair.b, ...WELCOME },
-      clock: agent.clock,
-      intervalMs: 20_000,
-      listener: { message: (message) => dispatch(agent, message) },
-      health: () => ({}),
-    });
-    agent.executor.linkUp(link);
-    agent.events.linkUp(link);
-    void link.ended.then(() => {
+    void agent.serve(pair.b).then(() => {
       if (this.#pair === pair) this.#pair = undefined;
-      agent.executor.linkDown();
-      agent.events.linkDown();
     });
   }
 
@@ -117,7 +89,7 @@ export class World implements AsyncDisposable {
 
   /** What the agent has run for longest comes to its end. */
   async finish(): Promise<void> {
-    this.#agent?.held.shift()?.resolve({ done: true });
+    this.#agent?.finishOldest();
     await settle();
   }
 
@@ -135,30 +107,18 @@ export class World implements AsyncDisposable {
     if (this.#agent === undefined) return;
     this.#kills += 1;
     await this.cut();
-    this.#agent.journal[Symbol.dispose]();
+    this.#agent[Symbol.dispose]();
     this.#agent = undefined;
   }
 
   async startAgent(): Promise<void> {
     if (this.#agent !== undefined) return;
-    const clock = new FakeClock();
-    const { log } = memoryLog();
-    const journal = Journal.open(this.#dir.join('journal.db'), () => clock.now());
-    const events = new EventOutbox(journal, log);
-    const held: AgentProcess['held'] = [];
-    const act = (key: string, signal: AbortSignal): Promise<unknown> => {
+    this.#agent = new AgentProcess(this.#dir.join('journal.db'), (key) => {
       const followed = this.#followed.get(key);
       if (followed === undefined) throw new Error(`nobody asked for ${key}`);
       followed.effects += 1;
-      events.append('warning', { key });
-      const run = Promise.withResolvers<unknown>();
-      if (this.#finishesAtOnce) run.resolve({ done: true });
-      else held.push(run);
-      signal.addEventListener('abort', () => run.reject(signal.reason), { once: true });
-      return run.promise;
-    };
-    const executor = new Executor({ journal, clock, log, isAllowed: () => true, handlers: handlersOf(act) });
-    this.#agent = { clock, journal, executor, events, held };
+      return this.#finishesAtOnce ? 'ends' : 'goes on';
+    });
   }
 
   async restartControlPlane(): Promise<void> {
@@ -213,7 +173,7 @@ export class World implements AsyncDisposable {
     await this.connect();
     await eventually(
       async () => {
-        while ((this.#agent?.held.length ?? 0) > 0) await this.finish();
+        while ((this.#agent?.running ?? 0) > 0) await this.finish();
         return this.#states();
       },
       {
@@ -282,17 +242,6 @@ export class World implements AsyncDisposable {
   }
 }
 
-const WELCOME = {
-  hello: { server_id: randomUUID(), nonce: 'n'.repeat(16), time: new Date(0).toISOString(), version: 1, signature: '' },
-  accepted: {
-    status: 'authenticated',
-    session_id: randomUUID(),
-    epoch: 1,
-    config: { heartbeat_interval: 20, command_timeout: 300 },
-    last_event_seq: 0,
-  },
-} as const;
-
 /** A command of each kind that carries `key`. Reads are given up after 30 s. */
 function wanted(kind: Kind, key: string) {
   switch (kind) {
@@ -307,20 +256,4 @@ function wanted(kind: Kind, key: string) {
     case 'idempotent':
       return { operation: 'tunnel.close', params: { tunnel_id: key, reason: 'test' } } as const;
   }
-}
-
-/** Every operation acts the same way; its key is in the parameters. */
-function handlersOf(act: (key: string, signal: AbortSignal) => Promise<unknown>) {
-  const names = Object.keys(OPERATIONS) as OperationName[];
-  const keyOf = (params: unknown) => /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(JSON.stringify(params))?.[0] ?? '';
-  const handler: OperationHandler = (params, signal) => act(keyOf(params), signal);
-  return Object.fromEntries(names.map((name) => [name, handler])) as Record<OperationName, OperationHandler>;
-}
-
-/** What of `agent.ts` concerns commands. */
-function dispatch({ executor, events }: AgentProcess, message: ServerMessage): void {
-  if (message.type === 'command') executor.receive(message.id, message.payload);
-  else if (message.type === 'cancel') executor.cancel(message.payload.command_id);
-  else if (message.type === 'ack' && 'event_seq' in message.payload) events.acknowledged(message.payload.event_seq);
-  else if (message.type === 'ack' && 'command_id' in message.payload) executor.acknowledged(message.payload.command_id);
 }

@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { type Block, blocksOf, commandsOf, linksOf, slugsOf } from './markdown.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PAGES = ['.', 'docs', 'docs/decisions'].flatMap((dir) =>
+const PAGES = ['.', 'docs', 'docs/decisions', 'packages/client'].flatMap((dir) =>
   readdirSync(join(ROOT, dir))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(dir, name)),
@@ -175,7 +175,7 @@ function isShell({ language }: Block): boolean {
 
 /** `agents ls`, `run`, `agent enroll`: the leading words that are neither names nor values. */
 function verbOf(words: readonly string[]): string[] {
-  const groups = ['agents', 'tasks', 'join-token'];
+  const groups = ['agents', 'audit', 'context', 'groups', 'tasks', 'join-token', 'users', 'roles', 'tokens', 'tunnels'];
   const [first = '', second = ''] = words;
   const isPair = groups.includes(first) || (first === 'agent' && second === 'enroll');
   return isPair ? [first, second] : [first];

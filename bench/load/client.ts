@@ -1,4 +1,6 @@
 import type { SecureContext } from 'node:tls';
+import { systemClock } from '@drawbridge/link';
+import { LIMITS } from '@drawbridge/protocol';
 import { WebSocket } from 'ws';
 
 /** How a simulated client dials. */
@@ -10,6 +12,8 @@ export interface ClientOptions {
 
 /** A dial that is not served by then has failed. */
 const CONNECT_TIMEOUT_MS = 60_000;
+/** Beats after which a client that has heard nothing gives its link up, as an agent does: every beat is answered. */
+const SILENT_BEATS_MAX = LIMITS.livenessTimeoutMs / LIMITS.heartbeatIntervalMs;
 
 /** One simulated client: a bare `ws` socket, and what it says on it. */
 export abstract class Client {
@@ -56,10 +60,15 @@ export abstract class Client {
     });
     this.#ws = ws;
     let beats: NodeJS.Timeout | undefined;
+    let heardMs = systemClock.monotonic();
     ws.on('message', (data: Buffer) => {
+      heardMs = systemClock.monotonic();
       if (beats !== undefined || !this.receive(data.toString())) return;
       this.send(this.beat());
-      beats = setInterval(() => this.send(this.beat()), this.beatIntervalMs);
+      beats = setInterval(() => {
+        if (systemClock.monotonic() - heardMs > SILENT_BEATS_MAX * this.beatIntervalMs) this.cut();
+        this.send(this.beat());
+      }, this.beatIntervalMs);
       resolve();
     });
     ws.on('error', reject);

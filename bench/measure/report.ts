@@ -5,14 +5,14 @@ export interface Figure {
   readonly bench: string;
   /** What was measured, unit last. */
   readonly figure: string;
-  /** How many agents or tasks it was measured with. */
+  /** How many agents, tasks or callers it was measured with. */
   readonly size: number;
   readonly value: number;
   readonly reference: number;
   /** What the reference is. */
   readonly against: string;
-  /** What we want to stay within. */
-  readonly aim?: { readonly ratioMax?: number; readonly valueMax?: number };
+  /** What we want to stay within: below, where less is better, or above. */
+  readonly aim?: { readonly ratioMin?: number; readonly ratioMax?: number; readonly valueMax?: number };
 }
 
 /** Others that use this machine spoil a figure: every line says how busy it was when the bench began. */
@@ -33,8 +33,9 @@ export function report({ aim, ...figure }: Figure): void {
   console.log(JSON.stringify(line));
 }
 
-function isMet({ ratioMax = Infinity, valueMax = Infinity }: NonNullable<Figure['aim']>, value: number, ratio: number) {
-  return ratio <= ratioMax && value <= valueMax;
+function isMet(aim: NonNullable<Figure['aim']>, value: number, ratio: number): boolean {
+  const { ratioMin = 0, ratioMax = Infinity, valueMax = Infinity } = aim;
+  return ratio >= ratioMin && ratio <= ratioMax && value <= valueMax;
 }
 
 function round(value: number): number {

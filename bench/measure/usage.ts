@@ -23,7 +23,7 @@ export async function watchUsage(pids: readonly number[], watchMs: number): Prom
 }
 
 /** Time on a processor of all its threads that live; `schedstat` counts nanoseconds, where `stat` has ticks of 10 ms. */
-function cpuMsOf(pid: number): number {
+export function cpuMsOf(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   const nanoseconds = threads.map((id) =>
     Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]),

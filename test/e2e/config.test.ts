@@ -9,7 +9,7 @@ import {
   TestAgent,
   TestControlPlane,
 } from '@drawbridge/testkit';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 
 const USAGE_CODE = 2;
@@ -61,6 +61,35 @@ describe('--check-config', () => {
     expect(stderr).toMatch(reason);
   });
 
+  it.each(['server', 'agent'] as const)('only checks: the %s leaves no trace', async (program) => {
+    await using dir = await TempDir.make();
+    const file = dir.join('config.yaml');
+    await writeFile(file, `logging: { file: '${dir.join('logs', 'a.log')}' }`);
+    for (const flag of ['--check-config', '--print-config']) {
+      expect(await runCli([program, '--config', file, '--data', dir.join('data'), flag])).toMatchObject({ code: 0 });
+    }
+    expect(await readdir(dir.path)).toEqual(['config.yaml']);
+  });
+
+  it.each(['server', 'agent'] as const)('tells all that is wrong with the file of the %s at once', async (program) => {
+    const { code, stderr, file } = await check(program, 'logging: { level: loud, keep: -1 }\nnonsense: true');
+    expect(code).toBe(USAGE_CODE);
+    const faults = stderr.trimEnd().replace(`drawbridge ${program}: `, '').split('\n');
+    expect(faults.map((line) => line.split(': ').slice(0, 2))).toEqual([
+      [file, 'logging.level'],
+      [file, 'logging.keep'],
+      [file, 'nonsense'],
+    ]);
+  });
+
+  it.each(['server', 'agent'] as const)('names the variable that is wrong, and no file of the %s', async (program) => {
+    const { code, stderr } = await check(program, '', '--check-config', { DRAWBRIDGE_LOGGING_KEEP: 'all' });
+    expect({ code, stderr }).toEqual({
+      code: USAGE_CODE,
+      stderr: expect.stringMatching(/^drawbridge \w+: DRAWBRIDGE_LOGGING_KEEP: logging\.keep: /),
+    });
+  });
+
   it('refuses a flag that makes the server reachable without TLS, and does not start it', async () => {
     await using dir = await TempDir.make();
     const { code, stderr, stdout } = await runCli(['server', '--data', dir.path, '--host', '0.0.0.0', '--port', '0']);
@@ -81,6 +110,54 @@ describe('--print-config', () => {
     expect(stdout).toMatch(/heartbeat:\n\s+interval: 20/);
     expect(stdout + stderr).not.toMatch(/verysecret|sesame/);
   });
+});
+
+describe('--print-config, read again', () => {
+  it.each([
+    [
+      'server',
+      `store: { url: 'postgres://me:sesame@db/x?password=sesame' }
+bus: { url: 'nats://sesame@bus' }
+listen: { host: 0.0.0.0, tls: { cert: c.pem, key: k.pem } }
+auth: { oidc: { issuer: 'https://id.example.com', client_id: '$\${x}', client_secret: sesame } }
+websocket_timeout: 50`,
+    ],
+    [
+      'agent',
+      `server: { url: 'wss://control.example.com', proxy: 'http://me:sesame@proxy:3128' }
+apiKey: sesame
+heartbeatIntervalMs: 10000
+providers: { mine: { binary: /opt/mine, args: ['$\${HOME}', '{task_file}'] } }
+logging: { file: a.log, max_bytes: 0 }`,
+    ],
+  ] as const)('is the configuration of the %s, without its secrets', async (program, text) => {
+    const first = await check(program, text, '--print-config');
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    expect(first.stdout).not.toContain('sesame');
+    const second = await check(program, first.stdout, '--print-config');
+    expect(second).toMatchObject({ code: 0, stderr: '', stdout: first.stdout });
+  });
+});
+
+it('log files of both programs are put aside by size, and hold what standard error said', async () => {
+  await using dir = await TempDir.make();
+  const logging = (name: string) => ({ level: 'debug', file: dir.join(name), max_bytes: 300, keep: 100 });
+  await using controlPlane = await TestControlPlane.start({ env: envOf(logging('server.log')) });
+  await using agent = await TestAgent.start({ controlPlane, config: { logging: logging('agent.log') } });
+  await runTask(controlPlane, { agent: agent.name, instructions: 'true' });
+  await agent.stop();
+  await controlPlane.stop();
+  for (const [name, daemon] of [
+    ['agent.log', agent],
+    ['server.log', controlPlane],
+  ] as const) {
+    const files = (await readdir(dir.path)).filter((file) => file.startsWith(name));
+    expect(files.length).toBeGreaterThan(1);
+    const ages = Array.from(files, (_, age) => (age === 0 ? name : `${name}.${age}`)).toReversed();
+    const texts = await Promise.all(ages.map((file) => readFile(dir.join(file), 'utf8')));
+    const lines = texts.join('').trimEnd().split('\n');
+    expect(lines.map((line): unknown => JSON.parse(line))).toEqual(daemon.logs.filter((line) => !('text' in line)));
+  }
 });
 
 describe("the agent's own file", () => {
@@ -247,4 +324,11 @@ function idOf(body: unknown): string {
 function textsOf(body: unknown): Record<string, string> {
   const members = typeof body === 'object' && body !== null ? Object.entries(body) : [];
   return Object.fromEntries(members.filter((member): member is [string, string] => typeof member[1] === 'string'));
+}
+
+/** The variables that say the same as a `logging` section. */
+function envOf(logging: Readonly<Record<string, string | number>>): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(logging).map(([key, value]) => [`DRAWBRIDGE_LOGGING_${key.toUpperCase()}`, `${value}`]),
+  );
 }

@@ -65,7 +65,7 @@ describe('drawbridge up', () => {
 
     const code = { code: link.hash.slice(1) };
     const signedIn = await call('POST', '/api/v1/sign-in', {}, code);
-    expect(signedIn.status).toBe(204);
+    expect([signedIn.status, await signedIn.json()]).toEqual([200, { state: 'signed_in' }]);
     const [setCookie = ''] = signedIn.headers.getSetCookie();
     expect(setCookie).toMatch(/; HttpOnly(;|$)/);
     expect(setCookie).toMatch(/; SameSite=Strict(;|$)/);

@@ -50,6 +50,11 @@ export class RawSocket implements Disposable {
     return this.#closed;
   }
 
+  /** Reads nothing from now on. */
+  pause(): void {
+    this.#ws.pause();
+  }
+
   /** Sends just these bytes; resolves when the network has them. */
   send(data: string | Uint8Array): Promise<void> {
     return new Promise((resolve) => this.#ws.send(data, () => resolve()));

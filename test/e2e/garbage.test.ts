@@ -1,155 +1,27 @@
 import { encodeFrame, encodeJson, FrameType } from '@drawbridge/protocol';
-import {
-  eventually,
-  memoryOf,
-  runTask,
-  scaled,
-  startTask,
-  TestAgent,
-  TestControlPlane,
-  withSeed,
-} from '@drawbridge/testkit';
+import { eventually, scaled, startTask, withSeed } from '@drawbridge/testkit';
+import type { TestAgent, TestControlPlane } from '@drawbridge/testkit';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { authOf, deviceToken, dialLeg, dialLink, linkOf, makeRawAgent, type RawAgent } from './garbage-agent.ts';
+import { authOf, deviceToken, dialLeg, dialLink, linkOf } from './garbage-agent.ts';
+import type { RawAgent } from './garbage-agent.ts';
 import type { RawSocket } from './garbage-socket.ts';
 import { randomFrame, randomMessage } from './garbage-values.ts';
+import { GarbageWorld } from './garbage-world.ts';
 
-const MIB = 1024 * 1024;
-/** What garbage may leave behind in a process, heap that is not yet collected included. */
-const GROWTH_BYTES_MAX = 60 * MIB;
 const MESSAGES = scaled(10_000, 1000);
 const MESSAGE_BYTES_MAX = 256 * 1024;
 
-const cleanup = new AsyncDisposableStack();
+let world: GarbageWorld;
 let controlPlane: TestControlPlane;
 let agent: TestAgent;
 let raw: RawAgent;
-let rssBytes: number;
-
 beforeAll(async () => {
-  controlPlane = cleanup.use(await TestControlPlane.start());
-  agent = cleanup.use(await TestAgent.start({ controlPlane }));
-  raw = await makeRawAgent(controlPlane, 'raw');
-  await runTask(controlPlane, { agent: agent.name, instructions: 'true' });
-  rssBytes = memoryOf(controlPlane.pid).rssBytes;
+  world = await GarbageWorld.start();
+  ({ controlPlane, agent, raw } = world);
 });
-afterAll(() => cleanup.disposeAsync());
-
-afterEach(async () => {
-  // The same processes still serve: nothing crashed, and nothing was kept.
-  const task = await runTask(controlPlane, { agent: agent.name, instructions: 'exit 0' });
-  expect(task).toMatchObject({ state: 'succeeded' });
-  expect(memoryOf(controlPlane.pid).rssBytes - rssBytes).toBeLessThan(GROWTH_BYTES_MAX);
-});
-
-/** Sends these bytes to the HTTP port and resolves to all that comes back, once the server has hung up. */
-async function speakRaw(text: string): Promise<string> {
-  const { port, hostname } = new URL(controlPlane.url);
-  const socket = connect(Number(port), hostname);
-  const chunks: Buffer[] = [];
-  socket.on('error', () => {});
-  socket.on('data', (chunk) => chunks.push(chunk));
-  socket.write(text);
-  await once(socket, 'close');
-  return Buffer.concat(chunks).toString();
-}
-
-function httpRequest(method: string, path: string, body: string, headers = ''): string {
-  const authorization = `Authorization: Bearer ${controlPlane.token}\r\n`;
-  const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`;
-  return `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}${headers}${length}\r\n${body}`;
-}
-
-const JSON_TYPE = 'Content-Type: application/json\r\n';
-
-describe('HTTP', () => {
-  const id = randomUUID();
-  const POSTS = ['/agents', `/agents/${id}/commands`, '/enroll', '/join-tokens', '/sign-in', '/tasks'];
-
-  it.each(POSTS)('refuses wrong types, unknown keys and no object on POST /api/v1%s', async (path) => {
-    for (const body of [
-      { surprise: 1 },
-      { name: 7, token: [], code: {}, uses: 'x', agent_id: null, operation: 1 },
-      [],
-      'text',
-      1,
-    ]) {
-      const answer = await controlPlane.api('POST', `/api/v1${path}`, body);
-      expect(answer).toMatchObject({ status: 422, body: { code: 'invalid_request' } });
-    }
-  });
-
-  it.each(POSTS)(
-    'refuses JSON that is cut, nested a hundred thousand deep, or too long on POST /api/v1%s',
-    async (path) => {
-      const answer = (body: string) => speakRaw(httpRequest('POST', `/api/v1${path}`, body, JSON_TYPE));
-      expect(await answer('{"name": "x')).toMatch(/^HTTP\/1\.1 4(00|22) /);
-      expect(await answer(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)).toMatch(/^HTTP\/1\.1 4(00|22) /);
-      expect(await answer(JSON.stringify({ name: 'x'.repeat(2 * MIB) }))).toMatch(/^HTTP\/1\.1 413 /);
-    },
-  );
-
-  it.each([
-    ['GET', `/tasks/not-a-uuid`, 422],
-    ['GET', `/tasks/${id}`, 404],
-    ['GET', `/tasks/${id}/output?since=-1`, 422],
-    ['GET', `/tasks/${id}/output?follow=perhaps`, 422],
-    ['GET', '/tasks?limit=1000000', 422],
-    ['GET', '/agents?limit=nan&limit=2', 422],
-    ['GET', `/agents/${'a'.repeat(65)}`, 422],
-    ['GET', `/agents/${'a'.repeat(129)}`, 414],
-    ['GET', '/agents/%00', 404],
-    ['GET', '/agents/..%2f..%2fetc%2fpasswd', 404],
-    ['GET', '/agents/%ff', 400],
-    ['GET', '/identity?nonce=short', 422],
-    ['DELETE', '/join-tokens/x', 422],
-    ['DELETE', `/join-tokens/${id}`, 404],
-    ['DELETE', '/tasks', 404],
-    ['PATCH', '/enroll', 404],
-    ['POST', `/commands/${id}/cancel`, 404],
-  ] as const)('answers %s /api/v1%s with %i', async (method, path, status) => {
-    const { status: actual, body } = await controlPlane.api(method, `/api/v1${path}`);
-    expect(actual).toBe(status);
-    expect(body).toMatchObject({ code: expect.any(String), message: expect.any(String) });
-  });
-
-  it.each([
-    'GARBAGE\r\n\r\n',
-    '\x00\x01\x02\x03\r\n\r\n',
-    'GET / HTTP/9.9\r\n\r\n',
-    `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`,
-    'POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-    'POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
-    'GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n',
-  ])('answers malformed HTTP with a 4xx and hangs up: case %#', async (text) => {
-    expect(await speakRaw(text)).toMatch(/^HTTP\/1\.1 4\d\d /);
-  });
-
-  it('takes no credential in a query string, and repeats none', async () => {
-    for (const name of ['token', 'access_token', 'api_key', 'password', 'code']) {
-      const secret = `dbt_${'s'.repeat(40)}`;
-      const { status, body } = await controlPlane.api('GET', `/api/v1/agents?${name}=${secret}`);
-      expect(status).toBe(422);
-      expect(JSON.stringify(body) + JSON.stringify(controlPlane.logs)).not.toContain(secret);
-    }
-  });
-
-  it('hangs up on headers and bodies that never end', async () => {
-    const [headers, body] = await Promise.all([
-      speakRaw('GET / HTTP/1.1\r\nHost: x\r\nX-Slow: '),
-      speakRaw(
-        `POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\n${JSON_TYPE}Authorization: Bearer ${controlPlane.token}\r\nContent-Length: 100\r\n\r\n{`,
-      ),
-    ]);
-    expect([headers, body]).toEqual([
-      expect.stringMatching(/^(HTTP\/1\.1 408 |$)/),
-      expect.stringMatching(/^(HTTP\/1\.1 408 |$)/),
-    ]);
-  }, 120_000);
-});
+afterAll(() => world[Symbol.asyncDispose]());
+afterEach(() => world.expectUnharmed());
 
 describe('the control link', () => {
   it.each([

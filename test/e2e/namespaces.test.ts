@@ -16,6 +16,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 
 const MIB = 1024 * 1024;
+/** From sources, with all they bring along: peaks of 149 to 153 MB were seen. What is installed, a bundle, stays below 150 MB: bundle.test.ts. */
 const RSS_BYTES_MAX = 150 * MIB;
 const OUTPUT_BYTES = scaled(100 * MIB, 20 * MIB);
 const STREAM_TIMEOUT_MS = 300_000;

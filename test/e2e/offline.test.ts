@@ -145,7 +145,7 @@ describe('the command line', () => {
 
     expect(documents(await drawbridge(plane, ['tasks', 'ls', '--json']))).toMatchObject([task]);
     expect((await drawbridge(plane, ['tasks', 'ls'])).stdout).toMatch(
-      new RegExp(`^TASK .*\n${id} +${agent.name} +shell +failed +5 `),
+      new RegExp(`^TASK .*\n${id} +${agent.name} +failed +5 .* shell\n`),
     );
     expect(documents(await drawbridge(plane, ['tasks', 'show', id, '--json']))).toMatchObject([task]);
     expect((await drawbridge(plane, ['tasks', 'show', id])).stdout).toMatch(/^state +failed$/m);

@@ -126,10 +126,13 @@ describe('a connection that breaks in the middle of output', () => {
       await using stage = await openStage(task);
       const { proxy, ledger, output } = stage;
       for (let part = 1; part <= CUTS; part += 1) {
+        const { connections } = proxy;
         const before = output.byteCount();
         proxy.cutAfterBytes(random.integer(1, 60_000), 'up');
         proxy.cutAfterBytes(random.integer(1, 2_000), 'down');
         ledger.go(`part-${part}`);
+        // More output alone may be what was on its way: each part has a cut of its own.
+        await eventually(() => proxy.connections > connections, { what: 'a new connection', timeoutMs: BACK_MS });
         await receivedMoreThan(output, before);
       }
       proxy.heal();

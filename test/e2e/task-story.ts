@@ -10,7 +10,7 @@ export const BRISK = {
   tasks: { isolation: 'off', kill_grace: 1, concurrency: 16 },
 } as const;
 
-/** For programs that outlive a control plane: they try again for as long as any story takes. */
+/** For programs that outlive a control plane: they give up after a minute in which nothing worked. */
 export const PATIENT: RetryOptions = {
   sleep: (delayMs, signal) => systemClock.sleep(delayMs, signal),
   nowMs: () => systemClock.monotonic(),

@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ControlError } from '@drawbridge/protocol';
+import { readTlsFiles } from '@drawbridge/runtime';
+import type { TlsFiles } from '@drawbridge/runtime';
 import type { AgentConfig } from './config.ts';
 import { DeviceKey, readIdentity } from './identity/identity.ts';
 import type { IdentityFile } from './identity/identity.ts';
+import { readMachineId } from './identity/machine-id.ts';
 import type { Credential } from './link/credential.ts';
 import type { ServerAccess } from './link/dial-link.ts';
 
@@ -21,20 +23,26 @@ export async function serverAccess(config: AgentConfig, dataDir: string): Promis
   if (url === undefined) throw notEnrolled(dataDir);
   const agentId = agent.id ?? identity?.agent_id;
   if (!z.uuid().safeParse(agentId).success || agentId === undefined) throw notEnrolled(dataDir);
+  const tlsFiles: TlsFiles = {
+    ca: server.ca ?? identity?.ca,
+    pin: server.pin ?? identity?.pin,
+    cert: server.client_cert,
+    key: server.client_key,
+    verify: server.verify_ssl,
+  };
+  // What is missing now is a mistake; what is missing at a later dial is being replaced, and that dial is made again.
+  readTlsFiles(tlsFiles);
   return {
     url,
     agentId,
     credential: credentialOf(config, identity, dataDir),
     serverKey: server.server_key ?? identity?.server_key,
-    tls: {
-      ca: server.ca === undefined ? identity?.ca : await readFile(server.ca, 'utf8'),
-      pin: server.pin ?? identity?.pin,
-      cert: server.client_cert === undefined ? undefined : await readFile(server.client_cert, 'utf8'),
-      key: server.client_key === undefined ? undefined : await readFile(server.client_key, 'utf8'),
-      verify: server.verify_ssl,
+    get tls() {
+      return readTlsFiles(tlsFiles);
     },
     proxy: server.proxy,
     noProxy: server.no_proxy,
+    machineId: await readMachineId(),
   };
 }
 

@@ -1,19 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { AgentMessage, encodeMessage } from '@drawbridge/protocol';
-import { createLogger } from '@drawbridge/runtime';
-import type { Logger } from '@drawbridge/runtime';
 import { FakeClock, settle, socketPair } from '@drawbridge/testkit';
-import { z } from 'zod';
 import type { OperationHandler } from './commands/executor.ts';
 import { AgentLink } from './link/agent-link.ts';
 import type { LinkListener } from './link/agent-link.ts';
-
-/** For tests: a log that is kept in memory. */
-export function memoryLog(): { readonly log: Logger; readonly lines: Record<string, unknown>[] } {
-  const lines: Record<string, unknown>[] = [];
-  const sink = { write: (text: string) => lines.push(z.record(z.string(), z.unknown()).parse(JSON.parse(text))) };
-  return { log: createLogger({ level: 'debug', sink }), lines };
-}
 
 /** A live control link over a pair of sockets, with the test as the control plane. */
 export interface LinkFixture {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { systemClock } from '@drawbridge/link';
 import { ControlError, unreachable } from '@drawbridge/protocol';
-import type { ServerMessage } from '@drawbridge/protocol';
+import type { LinkConfigUpdate, ServerMessage } from '@drawbridge/protocol';
 import { isAllowed as allows, printConfig } from '@drawbridge/runtime';
 import type { Logger, Shutdown } from '@drawbridge/runtime';
 import { serverAccess } from './access.ts';
@@ -14,6 +14,7 @@ import type { AgentConfig } from './config.ts';
 import { HealthSampler } from './health/health-sampler.ts';
 import { ListenerCheck } from './health/listeners.ts';
 import { Journal } from './journal/journal.ts';
+import { errorPayload } from './link/agent-link.ts';
 import type { AgentLink } from './link/agent-link.ts';
 import { LinkKeeper } from './link/keep-linked.ts';
 import { housekeeping } from './housekeeping.ts';
@@ -24,7 +25,9 @@ import { systemProcessTable } from './tasks/system-process-table.ts';
 import { TaskRunner } from './tasks/task-runner.ts';
 import { Telemetry } from './telemetry.ts';
 import { AgentTunnels } from './tunnels/agent-tunnels.ts';
+import { TargetPolicy } from './tunnels/target-policy.ts';
 import { taskChannel } from './tunnels/task-channel.ts';
+import { tcpChannels } from './tunnels/tcp-channel.ts';
 
 const CAPABILITIES = ['tasks'] as const;
 
@@ -67,8 +70,12 @@ export async function runAgent(
     clock,
     log,
     serverNowMs: () => keeper.serverNowMs(),
-    channels: { task: taskChannel(runner, log) },
+    channels: {
+      task: taskChannel(runner, log),
+      ...tcpChannels({ policy: new TargetPolicy(config.tunnels), clock, log }),
+    },
     isAllowed,
+    domains: config.tunnels.domains,
   });
   const sampler = new HealthSampler({
     clock,
@@ -77,6 +84,7 @@ export async function runAgent(
       tasksRunning: () => runner.running,
       sessions: () => 0,
       tunnels: () => tunnels.size,
+      creditStalls: () => tunnels.creditStalls,
     },
     listenerCheck,
     dockerSocket: dockerSocketOf(config),
@@ -140,9 +148,7 @@ export async function runAgent(
           ? events.acknowledged(message.payload.event_seq)
           : executor.acknowledged(message.payload.command_id);
       case 'config_update':
-        if (message.payload.heartbeat_interval !== undefined) keeper.setInterval(message.payload.heartbeat_interval);
-        link.send('ack', { ref: message.id });
-        return;
+        return configure(message.payload, message.id, link);
       case 'error':
         return log.warn({ code: message.payload.code, ref: message.payload.ref }, message.payload.message);
       case 'disconnect':
@@ -153,6 +159,19 @@ export async function runAgent(
         return;
       default:
         unreachable(message);
+    }
+  }
+
+  /** The agent's own file has the last word; the control plane is told what it is. */
+  function configure(asked: LinkConfigUpdate, ref: string, link: AgentLink): void {
+    try {
+      const applied = keeper.configure(asked);
+      log.info({ ...applied }, 'settings of the control plane taken');
+      link.send('ack', { ref, applied });
+    } catch (error) {
+      const { code, message } = errorPayload(error);
+      log.warn({ code }, message);
+      link.send('error', { code, message, ref });
     }
   }
 

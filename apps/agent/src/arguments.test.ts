@@ -47,6 +47,9 @@ it.each([
   [['--label', 'novalue']],
   [['--label', '=v']],
   [['--nonsense']],
+  [['enroll', 'https://c', '--token', 't', '--client-cert', 'c.pem']],
+  [['enroll', 'https://c', '--token', 't', '--client-key', 'k.pem']],
+  [['--client-cert', 'c.pem', '--client-key', 'k.pem']],
 ])('refuses %j', (args) => {
   expect(() => parseAgentArguments(args)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
 });

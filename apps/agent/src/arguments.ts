@@ -1,11 +1,14 @@
-import { parseArgs } from 'node:util';
 import { ControlError } from '@drawbridge/protocol';
+import { parseArguments } from '@drawbridge/runtime';
+import { SERVICE_OPTIONS } from './service/service-arguments.ts';
 
 export const USAGE = `Usage: drawbridge agent [options]
        drawbridge agent enroll URL --token TOKEN [--name NAME] [--label k=v]… [--ca FILE] [--pin sha256/…]
+       drawbridge agent service install|uninstall|status [options]
 
 Runs the agent, which only dials out and listens on nothing. Prints "connected <agent_id> <url>" on stdout after each
 connection; logs go to stderr. "enroll" exchanges a join token for an identity, once.
+"service" makes it start with the machine: see "drawbridge agent service --help".
 
 Options:
   --data DIR          where state is kept (default: DRAWBRIDGE_DATA, or ~/.local/share/drawbridge)
@@ -20,14 +23,18 @@ Options of enroll, besides --data:
   --label k=v         label; may be given again
   --ca FILE           certificate authority to trust, PEM; remembered
   --pin sha256/…      public key of the server's certificate; remembered
+  --client-cert FILE  certificate for a server that demands one, PEM, this once; agent.yaml has server.client_cert
+  --client-key FILE   its key
   --proxy URL         HTTP proxy to dial through, this once; agent.yaml has server.proxy
 
+${SERVICE_OPTIONS}
 Example:
   drawbridge agent enroll https://control.example.com --token dbj_… --name build-1
   drawbridge agent
+  sudo drawbridge agent service install
 `;
 
-const OPTIONS_TO_ENROL = ['token', 'name', 'label', 'ca', 'pin', 'proxy'] as const;
+const OPTIONS_TO_ENROL = ['token', 'name', 'label', 'ca', 'pin', 'client-cert', 'client-key', 'proxy'] as const;
 const OPTIONS_TO_RUN = ['config', 'check-config', 'print-config'] as const;
 
 export interface AgentArguments {
@@ -40,6 +47,8 @@ export interface AgentArguments {
   readonly labels: Readonly<Record<string, string>>;
   readonly ca: string | undefined;
   readonly pin: string | undefined;
+  readonly clientCert: string | undefined;
+  readonly clientKey: string | undefined;
   readonly proxy: string | undefined;
 }
 
@@ -54,6 +63,9 @@ export function parseAgentArguments(args: readonly string[]): AgentArguments {
   if (verb === 'enroll' && values.help !== true && (url === undefined || values.token === undefined)) {
     throw new ControlError('invalid_request', 'enroll takes a URL and --token');
   }
+  if ((values['client-cert'] === undefined) !== (values['client-key'] === undefined)) {
+    throw new ControlError('invalid_request', '--client-cert and --client-key need each other');
+  }
   return {
     action: actionOf(verb, values),
     config: values.config,
@@ -64,32 +76,32 @@ export function parseAgentArguments(args: readonly string[]): AgentArguments {
     labels: Object.fromEntries((values.label ?? []).map(parseLabel)),
     ca: values.ca,
     pin: values.pin,
+    clientCert: values['client-cert'],
+    clientKey: values['client-key'],
     proxy: values.proxy,
   };
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        config: { type: 'string' },
-        data: { type: 'string' },
-        token: { type: 'string' },
-        name: { type: 'string' },
-        label: { type: 'string', multiple: true },
-        ca: { type: 'string' },
-        pin: { type: 'string' },
-        proxy: { type: 'string' },
-        'check-config': { type: 'boolean' },
-        'print-config': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (cause) {
-    throw new ControlError('invalid_request', cause instanceof Error ? cause.message : 'unknown arguments', { cause });
-  }
+  return parseArguments({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      data: { type: 'string' },
+      token: { type: 'string' },
+      name: { type: 'string' },
+      label: { type: 'string', multiple: true },
+      ca: { type: 'string' },
+      pin: { type: 'string' },
+      'client-cert': { type: 'string' },
+      'client-key': { type: 'string' },
+      proxy: { type: 'string' },
+      'check-config': { type: 'boolean' },
+      'print-config': { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 }
 
 /** Taken in silence, an option would promise what nobody keeps: a proxy above all. */

@@ -149,6 +149,8 @@ it.each([
   ['providers: { x: { kind: magic } }', 'providers.x.kind: '],
   ['security: { operation: {} }', 'security.operation: unknown key'],
   ['tunnels: { domains: { ps: -1 } }', 'tunnels.domains.ps: '],
+  ['tunnels: { allow: ["10.0.0.1:22", "10.0.0.1:99999"] }', 'tunnels.allow.1: "10.0.0.1:99999": 99999 is no port'],
+  ['tunnels: { deny: [0x7f.1] }', 'tunnels.deny.0: "0x7f.1": write the address as 127.0.0.1'],
 ])('refuses %s', async (yaml, reason) => {
   expect(await faults(yaml)).toContain(`agent.yaml: ${reason}`);
 });

@@ -1,4 +1,4 @@
-import { LIMITS } from '@drawbridge/protocol';
+import { HeartbeatSeconds, LIMITS } from '@drawbridge/protocol';
 import {
   type Alias,
   type ConfigSources,
@@ -14,6 +14,7 @@ import {
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { AGENT_LIMITS } from './limits.ts';
+import { whyNoTargetRule } from './tunnels/target-rule.ts';
 
 /** The driver of a provider: how a task is handed to its program. `command` is any program that takes instructions. */
 const PROVIDER_KINDS = ['shell', 'command', 'acp', 'claude', 'codex'] as const;
@@ -106,6 +107,12 @@ const Security = z.strictObject({
     .prefault({}),
 });
 
+/** An entry of the target policy; it is kept as it was written. */
+const TargetEntry = z.string().superRefine((text, context) => {
+  const message = whyNoTargetRule(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
+
 /** agent.yaml. Durations are in seconds. */
 export const AgentConfig = z
   .strictObject({
@@ -120,11 +127,7 @@ export const AgentConfig = z
       .prefault({}),
     heartbeat: z
       .strictObject({
-        interval: z
-          .number()
-          .min(LIMITS.heartbeatIntervalMsMin / 1000)
-          .max(LIMITS.heartbeatIntervalMsMax / 1000)
-          .default(LIMITS.heartbeatIntervalMs / 1000),
+        interval: HeartbeatSeconds.default(LIMITS.heartbeatIntervalMs / 1000),
       })
       .prefault({}),
     reconnection: Reconnection.prefault({}),
@@ -155,8 +158,8 @@ export const AgentConfig = z
       .prefault({}),
     tunnels: z
       .strictObject({
-        allow: z.array(z.string()).default(['127.0.0.1:*']),
-        deny: z.array(z.string()).default(['169.254.0.0/16']),
+        allow: z.array(TargetEntry).default(['127.0.0.1:*']),
+        deny: z.array(TargetEntry).default(['169.254.0.0/16']),
         domains: DomainLimits.prefault({}),
       })
       .prefault({}),

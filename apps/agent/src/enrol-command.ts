@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { AgentName, ControlError, Labels, firstIssue } from '@drawbridge/protocol';
-import { DialError, makeDataDir } from '@drawbridge/runtime';
+import { DialError, makeDataDir, readTlsFiles } from '@drawbridge/runtime';
 import { identityPath } from './access.ts';
 import type { AgentArguments } from './arguments.ts';
 import { enrol } from './identity/enrol.ts';
 import { readIdentity, writeIdentity } from './identity/identity.ts';
+import { readMachineId } from './identity/machine-id.ts';
 
 /** `drawbridge agent enroll`: one identity a data directory, never replaced by accident. Resolves to what to print. */
 export async function enrolCommand(wanted: AgentArguments, dataDir: string, signal: AbortSignal): Promise<string> {
@@ -23,7 +24,8 @@ export async function enrolCommand(wanted: AgentArguments, dataDir: string, sign
   const labels = Labels.safeParse(wanted.labels);
   if (!labels.success) throw new ControlError('invalid_request', `--label: ${firstIssue(labels.error)}`);
   makeDataDir(dataDir);
-  const tls = { ca: wanted.ca === undefined ? undefined : await readFile(wanted.ca, 'utf8'), pin: wanted.pin };
+  const { ca, pin, clientCert: cert, clientKey: key } = wanted;
+  const tls = readTlsFiles({ ca, pin, cert, key });
   const token = await readToken(wanted.token ?? '');
   const options = {
     url: requireUrl(wanted.url ?? ''),
@@ -32,6 +34,7 @@ export async function enrolCommand(wanted: AgentArguments, dataDir: string, sign
     labels: labels.data,
     tls,
     proxy: wanted.proxy,
+    machineId: await readMachineId(),
   };
   const identity = await enrol(options, signal).catch((error: unknown) => {
     if (error instanceof DialError) throw new ControlError('tunnel_unavailable', error.message, { cause: error });

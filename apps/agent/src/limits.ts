@@ -51,4 +51,12 @@ export const AGENT_LIMITS = {
   dockerProbeBytesMax: 64 * KIB,
   /** A UDP socket that is bound for longer than this is no DNS lookup in flight. */
   udpLookupMs: 15 * SECOND,
+
+  /** Connections to targets that one tunnel makes at the same time; more wait for their turn, within the limit of a dial. */
+  tunnelDialsMax: 128,
+  /** Names that are looked up at the same time: each takes one of the four threads that Node has for files, too. */
+  tunnelLookupsMax: 2,
+  tunnelLookupTimeoutMs: 5 * SECOND,
+  /** Addresses of one name that are checked and tried; the rest is left out. */
+  tunnelAddressesMax: 8,
 } as const;

@@ -14,6 +14,7 @@ try {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'service') return await service(args.slice(1));
   const wanted = parseAgentArguments(args);
   if (wanted.action === 'help') {
     process.stdout.write(USAGE);
@@ -40,4 +41,16 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`connected ${agentId} ${url}\n`);
   });
   return 0;
+}
+
+/** Loaded when it is asked for: the daemon has no use for it. */
+async function service(args: readonly string[]): Promise<number> {
+  const [{ serviceCommand }, { systemHost }, { findInstallation }] = await Promise.all([
+    import('./service/service-command.ts'),
+    import('./service/service-host.ts'),
+    import('./service/installation.ts'),
+  ]);
+  const { text, code } = await serviceCommand(args, systemHost(process.env), process.env, findInstallation);
+  process.stdout.write(text);
+  return code;
 }

@@ -1,6 +1,7 @@
 import { FakeClock } from '@drawbridge/testkit';
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { expect, it } from 'vitest';
-import { memoryLog, openLink } from './agent-fixture.ts';
+import { openLink } from './agent-fixture.ts';
 import { Telemetry } from './telemetry.ts';
 
 const INTERVAL_MS = 20_000;

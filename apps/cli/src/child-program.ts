@@ -3,10 +3,9 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { systemClock, withTimeout } from '@drawbridge/link';
+import { LAUNCHER_WORDS } from './launcher.ts';
 
-const LAUNCHER = fileURLToPath(new URL('../../../bin/drawbridge', import.meta.url));
 const READY_MS = 30_000;
 const STOP_MS = 45_000;
 
@@ -32,7 +31,8 @@ export class ChildProgram {
   constructor({ args, env, logFile, input }: ChildProgramOptions) {
     const log = openSync(logFile, 'a', 0o600);
     this.#logFile = logFile;
-    this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', LAUNCHER, ...args], {
+    const [command, ...first] = LAUNCHER_WORDS;
+    this.#child = spawn(command, [...first, ...args], {
       env: { ...process.env, ...env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', log, 'ipc'],
       detached: true,

@@ -1,7 +1,7 @@
-import { ApiError, UnreachableError } from '@drawbridge/client';
+import { ApiError, ControlError, UnreachableError } from '@drawbridge/client';
 import type { TaskView } from '@drawbridge/client';
 import { expect, it } from 'vitest';
-import { UsageError, exitCodeOf, exitCodeOfTask } from './exit-codes.ts';
+import { Interrupted, NotSignedInError, UsageError, exitCodeOf, exitCodeOfTask } from './exit-codes.ts';
 import { parseDuration } from './durations.ts';
 
 function refusal(status: number, code = 'x'): ApiError {
@@ -11,15 +11,32 @@ function refusal(status: number, code = 'x'): ApiError {
 it.each([
   [2, new UsageError('no')],
   [2, refusal(422, 'invalid_request')],
+  [2, refusal(422, 'password_weak')],
+  [3, new NotSignedInError('no')],
   [3, refusal(401)],
   [3, refusal(403)],
   [4, refusal(404)],
   [5, refusal(409)],
   [5, refusal(429)],
+  [5, refusal(413)],
+  [5, refusal(503, 'port_pool_exhausted')],
   [6, new UnreachableError('http://a', undefined)],
   [6, refusal(503, 'agent_offline')],
   [6, refusal(502)],
+  [6, refusal(503)],
   [7, refusal(504)],
+  [7, refusal(200, 'command_timeout')],
+  [7, refusal(409, 'expired')],
+  [7, refusal(410)],
+  [8, refusal(409, 'indeterminate')],
+  [130, new Interrupted()],
+  [1, new ControlError('target_unreachable', 'no')],
+  [3, new ControlError('operation_not_allowed', 'no')],
+  [3, new ControlError('forbidden', 'no')],
+  [4, new ControlError('tunnel_not_found', 'no')],
+  [5, new ControlError('domain_limit', 'no')],
+  [6, new ControlError('tunnel_unavailable', 'no')],
+  [7, new ControlError('timed_out', 'no')],
   [1, refusal(500)],
   [1, new TypeError('bug')],
 ])('exits with %i for %s', (code, error) => {

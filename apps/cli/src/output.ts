@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { styleText } from 'node:util';
 
-/** Control characters, escape sequences and what turns text around: what an agent says is data, never an instruction. */
+/** Control characters, escape sequences and what turns text around or breaks its line: what others say is data, never an instruction. */
 const UNSAFE =
-  // oxlint-disable-next-line no-control-regex
-  /\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  /\u001b\[[0-?]*[ -/]*[@-~]|[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** One line of text that does nothing to a terminal. */
 export function plain(text: string): string {
@@ -13,24 +13,9 @@ export function plain(text: string): string {
 
 export type Colour = 'green' | 'red' | 'yellow' | 'blue' | 'dim' | 'bold';
 
-/** Coloured when the stream is a terminal and nobody asked for none (NO_COLOR). */
+/** Coloured when the stream is a terminal and nobody asked for none (NO_COLOR), or somebody asked for it (FORCE_COLOR). */
 export function colour(style: Colour, text: string, stream: NodeJS.WriteStream = process.stdout): string {
   return styleText(style, text, { stream, validateStream: true });
-}
-
-/** Columns as wide as their widest cell. Cells are made plain here. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows].map((row) => row.map(plain));
-  const widths = header.map((_, column) => Math.max(...lines.map((row) => (row[column] ?? '').length)));
-  return lines
-    .map((row, index) => {
-      const line = row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('   ')
-        .trimEnd();
-      return `${index === 0 ? colour('dim', line) : line}\n`;
-    })
-    .join('');
 }
 
 /** `3 s ago`, `2 h ago`; `never` for nothing. */
@@ -42,9 +27,47 @@ export function ago(iso: string | null, nowMs: number): string {
   return seconds < 86_400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86_400)} d ago`;
 }
 
+/** `site=lab,env=prod`. */
+export function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
+/** `text` made plain, and the end of its line. */
+export function line(text: string): string {
+  return `${plain(text)}\n`;
+}
+
 /** One JSON document on standard output. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** The option that every command with an answer has. */
+export interface JsonOption {
+  readonly json?: boolean;
+}
+
+/** One thing: a JSON document, or what `forPeople` makes of it. */
+export function print<T>(value: T, { json }: JsonOption, forPeople: (value: T) => string): void {
+  if (json === true) printJson(value);
+  else process.stdout.write(forPeople(value));
+}
+
+/** Many things: a JSON document a line, or what `forPeople` makes of them. */
+export function printAll<T>(
+  values: readonly T[],
+  { json }: JsonOption,
+  forPeople: (values: readonly T[]) => string,
+): void {
+  if (json === true) values.forEach(printJson);
+  else process.stdout.write(forPeople(values));
+}
+
+/** For people, on standard error: it is no part of the answer. */
+export function note(text: string, style: Colour = 'dim'): void {
+  process.stderr.write(`${colour(style, plain(text), process.stderr)}\n`);
 }
 
 /** Writes and waits until the stream has room again, or nobody reads any more. */

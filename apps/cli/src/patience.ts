@@ -1,6 +1,6 @@
-import { systemClock } from '@drawbridge/link';
+import { systemClock } from '@drawbridge/link/clock';
 import type { RetryOptions } from '@drawbridge/client';
-import { colour } from './output.ts';
+import { note } from './output.ts';
 
 /** How long a control plane may be away before a command gives up. */
 const PATIENCE_MS = 120_000;
@@ -16,7 +16,7 @@ export function patience(): RetryOptions {
       if (said) return;
       said = true;
       const reason = error instanceof Error ? error.message : 'unknown error';
-      process.stderr.write(`${colour('yellow', `${reason}: trying again …`, process.stderr)}\n`);
+      note(`${reason}: trying again …`, 'yellow');
     },
   };
 }

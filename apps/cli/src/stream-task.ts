@@ -1,7 +1,8 @@
 import { ApiError } from '@drawbridge/client';
 import type { DrawbridgeClient, TaskView } from '@drawbridge/client';
-import { ExitCode, exitCodeOf, exitCodeOfTask } from './exit-codes.ts';
-import { colour, plain, printJson, write } from './output.ts';
+import { ExitCode, Interrupted, exitCodeOf, exitCodeOfTask } from './exit-codes.ts';
+import { colour, note, plain, printJson, write } from './output.ts';
+import type { Colour } from './output.ts';
 import { patience } from './patience.ts';
 
 export interface StreamOptions {
@@ -21,7 +22,7 @@ export async function streamTask(
 ): Promise<number> {
   const retry = patience();
   const lost = await pour(client.followOutput(taskId, options.since ?? 0, retry, signal), options).catch(agentIsGone);
-  if (lost !== undefined) process.stderr.write(`${colour('yellow', plain(lost.message), process.stderr)}\n`);
+  if (lost !== undefined) note(lost.message, 'yellow');
   const task = await client.waitForTask(taskId, retry, signal);
   if (options.json) printJson({ type: 'outcome', task });
   else process.stderr.write(`${outcomeLine(task)}\n`);
@@ -65,15 +66,6 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   }
 }
 
-/** Ctrl-C, for the second time. */
-export class Interrupted extends Error {
-  readonly exitCode = ExitCode.Interrupted;
-
-  constructor() {
-    super('interrupted');
-  }
-}
-
 /** `task 3f… succeeded · exit 0 · 1.2 s · 1,234 bytes`. */
 export function outcomeLine(task: TaskView): string {
   const facts = [
@@ -83,9 +75,26 @@ export function outcomeLine(task: TaskView): string {
     task.output_bytes === null ? undefined : `${task.output_bytes.toLocaleString('en')} bytes`,
     task.error === null ? undefined : plain(task.error.message),
   ];
-  const style = task.state === 'succeeded' ? 'green' : task.state === 'cancelled' ? 'yellow' : 'red';
-  const state = colour(style, task.state.replaceAll('_', ' '), process.stderr);
+  const state = colour(stateColour(task.state) ?? 'dim', task.state.replaceAll('_', ' '), process.stderr);
   return [`task ${task.id} ${state}`, ...facts.filter((fact) => fact !== undefined)].join(' · ');
+}
+
+/** Green for what went well, red for what did not, yellow for what somebody stopped. */
+export function stateColour(state: TaskView['state']): Colour | undefined {
+  switch (state) {
+    case 'succeeded':
+      return 'green';
+    case 'cancelled':
+      return 'yellow';
+    case 'queued':
+      return 'dim';
+    case 'starting':
+    case 'running':
+    case 'waiting':
+      return undefined;
+    default:
+      return 'red';
+  }
 }
 
 function secondsOf({ started_at: startedAt, ended_at: endedAt }: TaskView): string | undefined {

@@ -1,9 +1,12 @@
-import { parseArgs } from 'node:util';
 import { ControlError } from '@drawbridge/protocol';
+import { parseArguments } from '@drawbridge/runtime';
 
 export const USAGE = `Usage: drawbridge server [options]
+       drawbridge server backup FILE
+       drawbridge server restore FILE
 
 Runs the control plane. Prints "ready <url>" on stdout when it accepts connections; logs go to stderr.
+"backup" asks a running control plane for all it holds, "restore" puts that back: each has its own --help.
 
 Options:
   --config FILE       drawbridge.yaml
@@ -50,24 +53,20 @@ export function parseServerArguments(args: readonly string[]): ServerArguments {
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        config: { type: 'string' },
-        data: { type: 'string' },
-        host: { type: 'string' },
-        port: { type: 'string' },
-        'tls-cert': { type: 'string' },
-        'tls-key': { type: 'string' },
-        'check-config': { type: 'boolean' },
-        'print-config': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (cause) {
-    throw new ControlError('invalid_request', cause instanceof Error ? cause.message : 'unknown arguments', { cause });
-  }
+  return parseArguments({
+    args,
+    options: {
+      config: { type: 'string' },
+      data: { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string' },
+      'tls-cert': { type: 'string' },
+      'tls-key': { type: 'string' },
+      'check-config': { type: 'boolean' },
+      'print-config': { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 }
 
 function actionOf(values: {

@@ -69,11 +69,14 @@ it('lets the command line win', async () => {
   expect(config.listen).toMatchObject({ port: 2, public_url: 'https://a.test' });
 });
 
-it.each(['127.0.0.1', 'localhost', '::1'])('listens on %s without TLS', async (host) => {
-  expect((await load('', { listen: { host } })).listen.host).toBe(host);
-});
+it.each(['127.0.0.1', '127.0.0.2', 'localhost', 'LOCALHOST', '::1', '::ffff:127.0.0.1'])(
+  'listens on %s without TLS',
+  async (host) => {
+    expect((await load('', { listen: { host } })).listen.host).toBe(host);
+  },
+);
 
-it.each(['0.0.0.0', '::', '192.0.2.1', 'control.test'])(
+it.each(['0.0.0.0', '::', '192.0.2.1', '2001:db8::1', 'control.test', 'localhost.test'])(
   'does not listen on %s without TLS or a proxy',
   async (host) => {
     expect(await faults('', { listen: { host } })).toMatch(
@@ -96,6 +99,8 @@ it.each([
   ['listen: { tls: { cert: c, key: k, client_auth: require } }', 'listen.tls.ca: client_auth needs it'],
   ['listen: { port: 70000 }', 'listen.port: '],
   ['listen: { public_url: "ftp://a.test" }', 'listen.public_url: expected an http or https URL'],
+  ['listen: { allowed_hosts: ["https://a.test"] }', 'listen.allowed_hosts.0: expected the name of a host'],
+  ['listen: { allowed_hosts: ["::1", "a.test:443"] }', 'listen.allowed_hosts.1: expected the name of a host'],
   ['store: { url: "mysql://a.test" }', 'store.url: expected sqlite:'],
   ['bus: { url: "redis://a.test" }', 'bus.url: expected memory:'],
   ['agents: { heartbeat_interval: 30, websocket_timeout: 30 }', 'agents.websocket_timeout: must be longer'],
@@ -103,6 +108,10 @@ it.each([
   ['limits: { commands_per_agent: 1001 }', 'limits.commands_per_agent: '],
   ['heartbeat_interval: 30\nagents: { heartbeat_interval: 20 }', 'heartbeat_interval: is another name of'],
   ['lisen: {}', 'lisen: unknown key'],
+  ['metrics: { listen: { host: 0.0.0.0, port: 9 } }', 'metrics.token: is needed: metrics.listen is not loopback'],
+  ['tracing: { url: "ftp://collector" }', 'tracing.url: expected an http or https URL'],
+  ['tracing: { url: nonsense }', 'tracing.url: expected an http or https URL'],
+  ['tracing: { url: "https://me:hunter2@collector" }', 'tracing.url: holds credentials'],
 ])('refuses %s', async (yaml, reason) => {
   expect(await faults(yaml)).toContain(`drawbridge.yaml: ${reason}`);
 });
@@ -128,4 +137,13 @@ it.each([
 it('prints a file that says the same', async () => {
   const printed = printConfig(await load('store: { url: "postgres://me@db/x" }'));
   expect(printConfig(await load(printed))).toBe(printed);
+});
+
+it('takes leased ports only where each is TLS, or for this machine alone', async () => {
+  const leased = { tunnels: { listener: 'leased' } };
+  expect(loadServerConfig({ env: {}, overrides: leased }).tunnels.listener).toBe('leased');
+  const behindProxy = { ...leased, listen: { host: '0.0.0.0', trusted_proxies: ['10.0.0.1'] } };
+  expect(await faults('', behindProxy)).toContain('tunnels.listener: leased needs listen.tls');
+  const tls = { cert: 'a.crt', key: 'a.key' };
+  await load('', { ...leased, listen: { host: '0.0.0.0', tls } });
 });

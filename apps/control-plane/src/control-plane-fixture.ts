@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageSocket } from '@drawbridge/link';
 import { LIMITS, WsClose } from '@drawbridge/protocol';
-import { createLogger } from '@drawbridge/runtime';
-import type { Logger } from '@drawbridge/runtime';
-import { FakeClock, TempDir, eventually } from '@drawbridge/testkit';
+import { VERBS } from '@drawbridge/protocol/api';
+import { FakeClock, eventually } from '@drawbridge/testkit';
+import type { TempDir } from '@drawbridge/testkit';
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { Kysely } from 'kysely';
-import { z } from 'zod';
+import { AgentSettings } from './agents/agent-settings.ts';
 import { newAgentRow } from './agents/new-agent-row.ts';
 import { Presence } from './agents/presence.ts';
 import type { LiveLink } from './agents/presence.ts';
@@ -13,31 +14,35 @@ import { MemoryBus } from './bus/memory.ts';
 import { CommandService } from './commands/command-service.ts';
 import type { NewCommand } from './commands/command-service.ts';
 import { Delivery } from './commands/delivery.ts';
-import { RateLimit } from './commands/rate-limit.ts';
+import { EventFeed } from './events/event-feed.ts';
+import { followChanges } from './events/follow-changes.ts';
 import { Reaper } from './commands/reaper.ts';
+import { TokenBuckets } from './limits/token-buckets.ts';
+import { Metrics } from './observability/metrics.ts';
 import type { Actor } from './operators/actor.ts';
 import { AgentsRepository } from './store/agents-repository.ts';
 import type { CommandRow } from './store/commands-repository.ts';
 import { JournalsRepository } from './store/journals-repository.ts';
 import { MIGRATIONS } from './store/migrations/index.ts';
 import { migrate } from './store/migrator.ts';
+import { openStore } from './store/open-store.ts';
 import type { Schema } from './store/schema.ts';
 import { SecretBox } from './store/secret-box.ts';
-import { openSqlite } from './store/sqlite/open-sqlite.ts';
+import { defaultEngine, makeTestDatabase } from './store/test-database-fixture.ts';
+import type { TestDatabase } from './store/test-database-fixture.ts';
 import { timestamp } from './store/timestamp.ts';
 import { TaskService } from './tasks/task-service.ts';
 import { AgentInbox } from './ws/agent-inbox.ts';
 import { AgentLink } from './ws/agent-link.ts';
 
 /** For tests: somebody who may do everything. */
-export const ADMIN: Actor = { kind: 'token', id: 'admin' };
-
-/** For tests: a log that is kept in memory. */
-export function memoryLog(): { readonly log: Logger; readonly lines: Record<string, unknown>[] } {
-  const lines: Record<string, unknown>[] = [];
-  const sink = { write: (text: string) => lines.push(z.record(z.string(), z.unknown()).parse(JSON.parse(text))) };
-  return { log: createLogger({ level: 'debug', sink }), lines };
-}
+export const ADMIN: Actor = {
+  kind: 'token',
+  id: 'admin',
+  name: 'admin',
+  userId: 'admin',
+  grants: [{ verbs: new Set(VERBS), selector: [] }],
+};
 
 /** For tests: one message as it was sent to an agent. */
 export interface Sent {
@@ -71,25 +76,51 @@ export function recordedLink(link: Pick<LiveLink, 'agentId'> & Partial<LiveLink>
   };
 }
 
+/** Whoever made a command may still have it. */
+const EVERY_RIGHT = { refusal: async () => undefined };
+
 /** The nouns of a control plane over a real store, without its carriers. What dies with the process is made by `boot`. */
-async function boot(dir: TempDir, clock: FakeClock) {
+async function boot({ location, dir }: TestDatabase, clock: FakeClock) {
   const { log, lines } = memoryLog();
-  const store = await openSqlite({ path: dir.join('store.db'), clock });
+  const store = await openStore(location, dir.path, clock);
   const db = new Kysely<Schema>({ dialect: store.dialect });
   await migrate(db, MIGRATIONS, clock);
   const box = await SecretBox.load(dir.join('secret.key'));
   await new AgentsRepository(db).disconnectAll(timestamp(clock));
+  const metrics = new Metrics();
   const bus = new MemoryBus();
   const presence = new Presence(bus, clock);
   const commandsPerAgentMax = LIMITS.commandsPerAgentMax;
-  const rateLimit = new RateLimit({ perSecond: 1_000, burst: 1_000 }, clock);
+  const rateLimit = new TokenBuckets({ rate: { perSecond: 1_000, burst: 1_000 }, clock, refusal: () => 'too many' });
   const commands = new CommandService({ db, presence, box, bus, clock, log, rateLimit, commandsPerAgentMax });
-  const delivery = new Delivery(commands, { db, presence, clock, log });
+  const delivery = new Delivery(commands, { db, presence, clock, log, rights: EVERY_RIGHT });
   commands.onPending((agentId) => delivery.wake(agentId));
   const reaper = new Reaper(commands, { db, presence, clock, log });
   const tasks = new TaskService({ db, commands, bus, clock });
-  const inbox = new AgentInbox({ db, presence, commands, delivery, tasks, clock, log });
-  return { store, db, box, bus, presence, commands, delivery, reaper, tasks, inbox, log, lines };
+  const feed = new EventFeed(clock);
+  followChanges(feed.publish, { presence, commands, tasks });
+  const { publish } = feed;
+  const defaults = { heartbeat_interval: 20, command_timeout: 300 };
+  const settings = new AgentSettings({ db, presence, publish, clock, defaults, silenceSeconds: 45 });
+  const inbox = new AgentInbox({ db, presence, commands, delivery, tasks, settings, clock, log });
+  return {
+    store,
+    db,
+    box,
+    bus,
+    presence,
+    commands,
+    delivery,
+    reaper,
+    tasks,
+    inbox,
+    feed,
+    settings,
+    publish,
+    metrics,
+    log,
+    lines,
+  };
 }
 
 type Parts = Awaited<ReturnType<typeof boot>>;
@@ -99,22 +130,24 @@ export class ControlPlaneFixture implements AsyncDisposable {
   readonly dir: TempDir;
   readonly clock: FakeClock;
   parts: Parts;
+  readonly #database: TestDatabase;
 
-  private constructor(dir: TempDir, clock: FakeClock, parts: Parts) {
-    this.dir = dir;
+  private constructor(database: TestDatabase, clock: FakeClock, parts: Parts) {
+    this.#database = database;
+    this.dir = database.dir;
     this.clock = clock;
     this.parts = parts;
   }
 
-  static async make(clock = new FakeClock()): Promise<ControlPlaneFixture> {
-    const dir = await TempDir.make();
-    return new ControlPlaneFixture(dir, clock, await boot(dir, clock));
+  static async make(clock = new FakeClock(), engine = defaultEngine()): Promise<ControlPlaneFixture> {
+    const database = await makeTestDatabase(engine);
+    return new ControlPlaneFixture(database, clock, await boot(database, clock));
   }
 
   /** The process ends and another begins on the same store; nobody is connected then. */
   async restart(): Promise<void> {
     await this.parts.store.close();
-    this.parts = await boot(this.dir, this.clock);
+    this.parts = await boot(this.#database, this.clock);
   }
 
   /** An agent that has never connected. */
@@ -155,7 +188,7 @@ export class ControlPlaneFixture implements AsyncDisposable {
     socket: MessageSocket,
     journal: { readonly journalId: string; readonly lastEventSeq: number },
   ): Promise<number> {
-    const { db, presence, inbox, delivery, log } = this.parts;
+    const { db, presence, inbox, delivery, metrics, log } = this.parts;
     const now = timestamp(this.clock);
     const facts = { version: '1', os: null, arch: null, capabilities: '[]' };
     const epoch = (await new AgentsRepository(db).connect(agentId, facts, now)) ?? 0;
@@ -164,6 +197,7 @@ export class ControlPlaneFixture implements AsyncDisposable {
       socket,
       clock: this.clock,
       inbox,
+      metrics: metrics.links,
       agentId,
       epoch,
       journalId: journal.journalId,
@@ -184,9 +218,7 @@ export class ControlPlaneFixture implements AsyncDisposable {
 
   /** The end of a connection, as the door sees it. */
   async disconnect(link: LiveLink): Promise<void> {
-    if (!this.parts.presence.detach(link)) return;
-    await new AgentsRepository(this.parts.db).disconnect(link, timestamp(this.clock));
-    await this.parts.reaper.linkDown(link.agentId);
+    if (this.parts.presence.detach(link)) await this.parts.reaper.linkGone(link);
   }
 
   /** Somebody wants something: by default a read that waits for its agent. */
@@ -218,7 +250,7 @@ export class ControlPlaneFixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.parts.store.close();
-    await this.dir[Symbol.asyncDispose]();
+    await this.#database[Symbol.asyncDispose]();
   }
 }
 

@@ -4,6 +4,7 @@ import { Shutdown, createLogger, dataDirOf, printConfig } from '@drawbridge/runt
 import { USAGE, parseServerArguments } from './arguments.ts';
 import { loadServerConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
+import { restoreCommand } from './restore-command.ts';
 
 try {
   process.exitCode = await main(process.argv.slice(3));
@@ -14,6 +15,7 @@ try {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === 'restore') return restoreCommand(args.slice(1), process.env);
   const wanted = parseServerArguments(args);
   if (wanted.action === 'help') {
     process.stdout.write(USAGE);
@@ -33,11 +35,12 @@ async function main(args: readonly string[]): Promise<number> {
   });
   shutdown.stop.addEventListener('abort', () => process.exit(1), { once: true });
 
-  await using plane = await startControlPlane(config, dataDirOf(wanted.data, process.env), log);
-  const tokenFile = process.env['DRAWBRIDGE_BOOTSTRAP_TOKEN_FILE'];
-  if (tokenFile !== undefined) await plane.tokens.bootstrap(tokenFile);
+  const dataDir = dataDirOf(wanted.data, process.env);
+  const bootstrapFile = process.env['DRAWBRIDGE_BOOTSTRAP_TOKEN_FILE'];
+  await using plane = await startControlPlane({ config, dataDir, log, bootstrapFile });
   log.info({ url: plane.url }, 'control plane ready');
   process.stdout.write(`ready ${plane.url}\n`);
+  if (plane.firstAdminUrl !== undefined) process.stdout.write(`first admin ${plane.firstAdminUrl}\n`);
 
   const reason = await Promise.race([
     once(shutdown.drain, 'abort').then(() => 'drain' as const),

@@ -1,24 +1,39 @@
+/** What a control plane said when it refused. */
+export interface ApiAnswer {
+  readonly code: string;
+  readonly message: string;
+  readonly status: number;
+  readonly requestId?: string | undefined;
+  /** The control plane's address. */
+  readonly url?: string;
+  readonly cause?: unknown;
+}
+
 /** The control plane refused: its code, its words, its HTTP status. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: string;
   readonly status: number;
   readonly requestId: string | undefined;
+  readonly url: string | undefined;
 
-  constructor(answer: { code: string; message: string; status: number; requestId?: string | undefined }) {
-    super(answer.message);
+  constructor(answer: ApiAnswer) {
+    super(answer.message, { cause: answer.cause });
     this.code = answer.code;
     this.status = answer.status;
     this.requestId = answer.requestId;
+    this.url = answer.url;
   }
 }
 
 /** Nobody answered: the control plane is down, or cannot be reached from here. */
 export class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
+  readonly url: string;
 
   constructor(url: string, cause: unknown) {
     super(`cannot reach the control plane at ${url}: ${reasonOf(cause)}`, { cause });
+    this.url = url;
   }
 }
 

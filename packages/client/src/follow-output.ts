@@ -1,4 +1,5 @@
-import { UnreachableError, isAgentOffline, isPassing } from './errors.ts';
+import { bodyOf } from './body-of.ts';
+import { isAgentOffline, isPassing } from './errors.ts';
 import type { Http } from './http.ts';
 import { delayMs } from './retrying.ts';
 import type { RetryOptions } from './retrying.ts';
@@ -22,7 +23,7 @@ export async function* followOutput(
       failures = 0;
       wasConnected = true;
       lastByteMs = retry.nowMs();
-      for await (const bytes of bodyOf(response.body, signal)) {
+      for await (const bytes of bodyOf(response, signal)) {
         offset += bytes.byteLength;
         lastByteMs = retry.nowMs();
         yield bytes;
@@ -37,19 +38,5 @@ export async function* followOutput(
       retry.onRetry?.(error, waitMs);
       await retry.sleep(waitMs, signal);
     }
-  }
-}
-
-/** A body that breaks off is a loss of the connection, whatever the platform calls it. */
-async function* bodyOf(
-  body: AsyncIterable<Uint8Array> | null,
-  signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array> {
-  if (body === null) return;
-  try {
-    for await (const bytes of body) yield bytes;
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new UnreachableError('its address', cause);
   }
 }

@@ -1,23 +1,8 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { ApiError, UnreachableError, isPassing } from './errors.ts';
-import type { FetchLike, ResponseLike } from './fetch.ts';
+import { answers, response } from './fetch-fixture.ts';
 import { Http } from './http.ts';
-
-/** A platform's fetch that gives these answers, one after the other, and keeps what it was asked. */
-function answers(...responses: (ResponseLike | Error)[]) {
-  const asked: { url: string; init: Parameters<FetchLike>[1] }[] = [];
-  const fetch: FetchLike = (url, init) => {
-    asked.push({ url, init });
-    const response = responses.shift() ?? new Error('no more answers');
-    return response instanceof Error ? Promise.reject(response) : Promise.resolve(response);
-  };
-  return { fetch, asked };
-}
-
-function response(status: number, text = '', body: ResponseLike['body'] = null): ResponseLike {
-  return { status, headers: { get: () => null }, body, text: () => Promise.resolve(text) };
-}
 
 const URL_ = 'https://control.example.com';
 
@@ -55,6 +40,12 @@ it('turns a refusal into its code, words and status', async () => {
 it('does not take the page of a proxy for an answer', async () => {
   const { fetch } = answers(response(502, '<html>bad gateway'));
   await expect(new Http({ url: URL_, fetch }).send('/x')).rejects.toMatchObject({ code: 'internal', status: 502 });
+});
+
+it.each(['<html>welcome to the hotel', '{"id":1}'])('does not take %s for an answer', async (text) => {
+  const http = new Http({ url: URL_, fetch: answers(response(200, text)).fetch });
+  const answer = http.json(z.object({ id: z.string() }), '/x');
+  await expect(answer).rejects.toMatchObject({ name: 'ApiError', code: 'internal', status: 200, url: URL_ });
 });
 
 it('says who could not be reached, also when the body breaks off', async () => {

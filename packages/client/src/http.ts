@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ApiError, UnreachableError } from './errors.ts';
+import type { ApiAnswer } from './errors.ts';
 import type { FetchLike, ResponseLike } from './fetch.ts';
 
 /** Where a control plane is and who asks. */
@@ -29,8 +30,17 @@ export class Http {
 
   /** The answer's body, checked against `schema`. */
   async json<T>(schema: z.ZodType<T>, path: string, options: RequestOptions = {}): Promise<T> {
-    const response = await this.send(path, options);
-    return schema.parse(JSON.parse(await this.#text(response, options.signal)));
+    return this.read(schema, await this.send(path, options), options.signal);
+  }
+
+  /** The body of a response that `send` gave, checked against `schema`. What is no answer of a control plane is an ApiError. */
+  async read<T>(schema: z.ZodType<T>, response: ResponseLike, signal?: AbortSignal): Promise<T> {
+    const text = await this.#text(response, signal);
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (cause) {
+      throw this.#refusal({ ...noAnswer(response.status), cause });
+    }
   }
 
   /** For answers without a body. */
@@ -58,7 +68,11 @@ export class Http {
       throw new UnreachableError(url, cause);
     }
     if (response.status < 400) return response;
-    throw refusalOf(response.status, await this.#text(response, signal));
+    throw this.#refusal(refusalOf(response.status, await this.#text(response, signal)));
+  }
+
+  #refusal(answer: ApiAnswer): ApiError {
+    return new ApiError({ ...answer, url: this.#options.url });
   }
 
   async #text(response: ResponseLike, signal: AbortSignal | undefined): Promise<string> {
@@ -71,11 +85,16 @@ export class Http {
   }
 }
 
-function refusalOf(status: number, text: string): ApiError {
+function refusalOf(status: number, text: string): ApiAnswer {
   try {
     const { code, message, request_id: requestId } = Refusal.parse(JSON.parse(text));
-    return new ApiError({ code, message, status, requestId });
+    return { code, message, status, requestId };
   } catch {
-    return new ApiError({ code: 'internal', message: `HTTP ${status}, and no answer of a control plane`, status });
+    return noAnswer(status);
   }
+}
+
+/** Some other server, or a control plane of a version that is not understood here. */
+function noAnswer(status: number): ApiAnswer {
+  return { code: 'internal', message: `HTTP ${status}, and no answer of a control plane`, status };
 }

@@ -20,6 +20,7 @@ import type { ReceiveWindow } from './credit.ts';
 import type { Egress, FrameSource } from './egress.ts';
 import { Inbox, InboxFullError } from './inbox.ts';
 import { Outbox } from './outbox.ts';
+import type { OutgoingFrame } from './outbox.ts';
 
 /** What the tunnel knows of a channel that has just been agreed on. */
 export interface ChannelEndOptions {
@@ -30,6 +31,8 @@ export interface ChannelEndOptions {
   /** The credit the peer gave with CHANNEL_OPEN or CHANNEL_ACK. */
   readonly creditBytes: number;
   readonly egress: Egress;
+  /** Data begins to wait for credit. */
+  readonly onStall: () => void;
   /** Frames of this channel mean nothing any more. */
   readonly onEnded: () => void;
   /** Ended, and what had arrived is read or dropped: the channel holds nothing any more. */
@@ -62,7 +65,7 @@ export class ChannelEnd implements Channel, FrameSource {
     this.#options = options;
     this.#egress = egress;
     this.#credit = new SendCredit(options.creditBytes);
-    this.#outbox = new Outbox(id, this.#credit);
+    this.#outbox = new Outbox(id, this.#credit, options.onStall);
     this.#inbox = new Inbox(window, {
       credit: (bytes) =>
         egress.overtake({ type: FrameType.WindowUpdate, flags: 0, channelId: id, payload: encodeU32(bytes) }),
@@ -76,11 +79,20 @@ export class ChannelEnd implements Channel, FrameSource {
     this.#resolveEnded = resolve;
   }
 
-  async send(bytes: Uint8Array, options: SendOptions = {}, signal?: AbortSignal): Promise<void> {
+  async send(bytes: Uint8Array, options?: SendOptions, signal?: AbortSignal): Promise<void> {
+    if (!this.push(bytes, options)) await this.room(signal);
+    else signal?.throwIfAborted();
+  }
+
+  push(bytes: Uint8Array, options: SendOptions = {}): boolean {
     if (this.#finSent) throw new Error(`channel ${this.id}: send after end`);
     const flags = options.stderr === true ? FrameFlag.Stderr : 0;
-    if (bytes.byteLength > 0) this.#push(FrameType.Data, flags, bytes);
-    await this.#outbox.room(signal);
+    if (bytes.byteLength > 0) this.#push(FrameType.Data, flags, bytes, options.onReceived);
+    return this.#outbox.hasRoom;
+  }
+
+  room(signal?: AbortSignal): Promise<void> {
+    return this.#outbox.room(signal);
   }
 
   async control(value: ControlPayload, signal?: AbortSignal): Promise<void> {
@@ -89,7 +101,7 @@ export class ChannelEnd implements Channel, FrameSource {
       throw new ControlError('payload_too_large', `CONTROL of ${payload.byteLength} bytes`);
     }
     this.#push(FrameType.Control, 0, payload);
-    await this.#outbox.room(signal);
+    await this.room(signal);
   }
 
   end(): void {
@@ -100,6 +112,10 @@ export class ChannelEnd implements Channel, FrameSource {
 
   read(signal?: AbortSignal): Promise<ChannelItem | undefined> {
     return this.#inbox.read(signal);
+  }
+
+  take(): ChannelItem | undefined {
+    return this.#inbox.take();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<ChannelItem, void> {
@@ -161,19 +177,19 @@ export class ChannelEnd implements Channel, FrameSource {
     this.#push(FrameType.ChannelAck, 0, payload);
   }
 
-  nextFrame(): Frame | undefined {
+  nextFrame(): OutgoingFrame | undefined {
     const frame = this.#outbox.next();
     if (frame?.type === FrameType.Close && this.#state.is === 'closing') this.lose(this.#state.end);
     return frame;
   }
 
-  #push(type: Frame['type'], flags: number, payload: Uint8Array): void {
+  #push(type: Frame['type'], flags: number, payload: Uint8Array, onReceived?: () => void): void {
     if (this.#state.is !== 'open') throw closeError(this.id, this.#state.end);
-    this.#enqueue(type, flags, payload);
+    this.#enqueue(type, flags, payload, onReceived);
   }
 
-  #enqueue(type: Frame['type'], flags: number, payload: Uint8Array): void {
-    this.#outbox.push({ type, flags, payload });
+  #enqueue(type: Frame['type'], flags: number, payload: Uint8Array, onReceived?: () => void): void {
+    this.#outbox.push({ type, flags, payload, onReceived });
     this.#egress.ready(this);
   }
 

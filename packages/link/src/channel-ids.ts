@@ -29,6 +29,11 @@ export class ChannelIds {
     this.#highestOfPeer = channelId;
   }
 
+  /** The peer begins anew: what it opened is forgotten. */
+  restartPeer(): void {
+    this.#highestOfPeer = 0;
+  }
+
   /** Whether a channel of this id was ever opened, by either end. */
   wasOpened(channelId: number): boolean {
     return this.#isOwn(channelId) ? channelId < this.#nextOwn : channelId <= this.#highestOfPeer;

@@ -51,7 +51,8 @@ async function speak(channel: Channel, script: readonly Step[], said: Transcript
   let next = channel.id;
   for (const step of script) {
     if (step.do === 'send') {
-      const bytes = Uint8Array.from({ length: step.bytes }, () => (next = (next * 7 + 3) % 251));
+      const bytes = new Uint8Array(step.bytes);
+      for (let index = 0; index < step.bytes; index += 1) bytes[index] = next = (next * 7 + 3) % 251;
       said.data(bytes, step.stderr);
       await channel.send(bytes, { stderr: step.stderr });
     } else if (step.do === 'control') {
@@ -234,4 +235,31 @@ it('grows the window of a far and quick reader, and not past its budget', async 
   await pair.clock.advance(2_000);
   await reading;
   expect(budget.bytesUsed).toBe(4 * LIMITS.windowBytesInitial);
+});
+
+it('says whether there is room for more, and when there is again', async () => {
+  await using pair = tunnelPair();
+  const { near, far } = await pair.open();
+  expect(near.push(new Uint8Array(LIMITS.windowBytesInitial))).toBe(true);
+  expect(near.push(new Uint8Array(LIMITS.channelOutboxBytesMax))).toBe(true);
+  expect(near.push(Uint8Array.of(1))).toBe(false);
+  const room = near.room();
+  await settle();
+  for (let item = far.take(); item !== undefined; item = far.take()) await settle();
+  await room;
+  expect(near.push(Uint8Array.of(1))).toBe(true);
+});
+
+it('gives at once what is here, in order with what is waited for', async () => {
+  await using pair = tunnelPair();
+  const { near, far } = await pair.open();
+  expect(far.take()).toBeUndefined();
+  void near.control({ first: 1 });
+  near.end();
+  await settle();
+  expect(far.take()).toMatchObject({ kind: 'control' });
+  expect(await far.read()).toMatchObject({ kind: 'fin' });
+  expect(far.take()).toBeUndefined();
+  near.close({ code: CloseReason.Ok, reason: '' });
+  expect(() => near.push(Uint8Array.of(1))).toThrow();
 });

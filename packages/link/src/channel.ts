@@ -11,6 +11,8 @@ export type ChannelItem =
 export interface SendOptions {
   /** The bytes belong to the second stream. */
   readonly stderr?: boolean;
+  /** Called once the other end has all of the bytes: until then they may be sent again. Not called where that never comes to be known. */
+  readonly onReceived?: (() => void) | undefined;
 }
 
 /**
@@ -30,12 +32,18 @@ export interface Channel extends AsyncIterable<ChannelItem>, AsyncDisposable {
    * Rejects with ControlError when the channel has ended. An abort ends the waiting; the bytes are still sent.
    */
   send(bytes: Uint8Array, options?: SendOptions, signal?: AbortSignal): Promise<void>;
+  /** Sends like `send`, and says whether there is room for more: where there is none, wait for `room`. Throws what `send` rejects with. */
+  push(bytes: Uint8Array, options?: SendOptions): boolean;
+  /** Resolves when there is room for more; rejects like `send`. */
+  room(signal?: AbortSignal): Promise<void>;
   /** Sends a CONTROL after the data given before. Resolves and rejects like `send`. */
   control(value: ControlPayload, signal?: AbortSignal): Promise<void>;
   /** Half-close: no more data from this end. The other direction goes on. */
   end(): void;
   /** Takes the next item, and returns its credit; undefined after the last item of a channel that has ended. One reader at a time. */
   read(signal?: AbortSignal): Promise<ChannelItem | undefined>;
+  /** The next item if it is here, as `read` would give it; undefined when there is none to be had now. */
+  take(): ChannelItem | undefined;
   /**
    * Ends the channel, and drops what was not read. Code 0 leaves after all data sent before; any other code at once, instead of it.
    * Closing again does nothing, except that another code than 0 hurries a close that still waits.

@@ -37,6 +37,8 @@ export interface ChannelsOptions {
   readonly budget: WindowBudget;
   readonly egress: Egress;
   readonly accept: ((offer: ChannelOffer) => void) | undefined;
+  /** A channel has data, and no credit to send it. */
+  readonly onStall: () => void;
 }
 
 /** A channel that is not over: opening | offered -> open -> (gone from the table). */
@@ -127,6 +129,12 @@ export class Channels {
   /** The tunnel is gone: nothing is sent, and everybody is told. */
   loseAll(end: ClosePayload): void {
     for (const [channelId, entry] of this.#entries) this.#forget(channelId, entry, end);
+  }
+
+  /** The far end has lost its state: nothing of it is left, and it opens channels anew. */
+  restart(end: ClosePayload): void {
+    this.loseAll(end);
+    this.#ids.restartPeer();
   }
 
   #deliver(frame: Frame, entry: Entry): void {
@@ -222,6 +230,7 @@ export class Channels {
       ...agreed,
       id,
       egress: this.#egress,
+      onStall: this.#options.onStall,
       onEnded: () => {
         this.#entries.delete(id);
         this.#unread.add(channel);
@@ -244,6 +253,8 @@ export class Channels {
     if (entry?.is !== 'opening') return;
     entry.answer.reject(reason);
     this.#remove(channelId, entry.window);
+    // The far end never hears of what has not left: while a leg is away, opens that come and go take no room.
+    if (this.#egress.takeBack(channelId)) return;
     // In order: a CLOSE that overtook its own CHANNEL_OPEN would leave the channel open at the far end.
     const payload = encodeJson({ code: CloseReason.Cancelled, reason: 'nobody waits' } satisfies ClosePayload);
     this.#egress.inOrder({ type: FrameType.Close, flags: 0, channelId, payload });

@@ -9,9 +9,9 @@ const CODES = {
   [CloseReason.AuthFailed]: 'auth_failed',
   [CloseReason.ServerShutdown]: 'server_draining',
   [CloseReason.AgentShutdown]: 'agent_offline',
-  [CloseReason.DomainLimit]: 'conflict',
+  [CloseReason.DomainLimit]: 'domain_limit',
   [CloseReason.UnexpectedDisconnect]: 'tunnel_unavailable',
-  [CloseReason.TargetUnreachable]: 'tunnel_unavailable',
+  [CloseReason.TargetUnreachable]: 'target_unreachable',
   [CloseReason.Forbidden]: 'forbidden',
   [CloseReason.ResourceLimit]: 'queue_full',
   [CloseReason.Cancelled]: 'cancelled',
@@ -19,10 +19,14 @@ const CODES = {
 
 /** What somebody is told who still wanted something from a channel that has ended. */
 export function closeError(channelId: number, end: ClosePayload): ControlError {
-  const code = isCloseReason(end.code) ? CODES[end.code] : 'tunnel_unavailable';
-  return new ControlError(code, `channel ${channelId} ended with code ${end.code}: ${end.reason}`, {
+  return new ControlError(codeOfClose(end.code), `channel ${channelId} ended with code ${end.code}: ${end.reason}`, {
     details: { closeCode: end.code },
   });
+}
+
+/** The code of an error that says as much as this code of a CLOSE. */
+export function codeOfClose(code: number): ErrorCode {
+  return isCloseReason(code) ? CODES[code] : 'tunnel_unavailable';
 }
 
 /** The peer's refusal; a code that only the peer knows is `tunnel_unavailable`, with the peer's own in the details. */

@@ -48,6 +48,7 @@ export function firstMessage(socket: MessageSocket): FirstMessage {
       return socket.bufferedBytes;
     },
     send: (message) => socket.send(message),
+    ...(socket.sendParts && { sendParts: (header, payload) => socket.sendParts?.(header, payload) }),
     close: (code, reason) => socket.close(code, reason),
     terminate: () => socket.terminate(),
     pause: () => socket.pause(),

@@ -7,6 +7,8 @@ export interface HeartbeatOptions {
   readonly intervalMs?: number;
   /** Sends one beat and says under which id its answer will come. */
   readonly beat: () => string;
+  /** True while silence means nothing: nobody reads the connection. */
+  readonly isDeaf?: () => boolean;
   /** Nothing was heard for `LIMITS.livenessTimeoutMs`. Called once; the heartbeat has stopped then. */
   readonly onSilent: () => void;
 }
@@ -93,6 +95,7 @@ export class Heartbeat {
   /** One timer for any number of bytes heard: it looks when it is due, and waits for the rest. */
   #watch(delayMs: number): void {
     this.#silenceTimer = this.#options.clock.after(delayMs, () => {
+      if (this.#options.isDeaf?.() === true) this.heard();
       const leftMs = this.#heardAtMs + LIMITS.livenessTimeoutMs - this.#options.clock.monotonic();
       if (leftMs > 0) return this.#watch(leftMs);
       this.stop();

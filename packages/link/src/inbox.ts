@@ -103,6 +103,11 @@ export class Inbox {
     return promise;
   }
 
+  /** The next item if one waits. */
+  take(): ChannelItem | undefined {
+    return this.#unread.length > 0 ? this.#shift() : undefined;
+  }
+
   #push(item: ChannelItem, controlBytes: number): void {
     if (this.#unread.length >= LIMITS.channelItemsUnreadMax) {
       throw new InboxFullError(`${this.#unread.length} items are unread`);

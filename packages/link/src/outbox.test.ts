@@ -27,6 +27,13 @@ it('cuts data to frames and to credit, by reference', () => {
   expect(credit.bytes).toBe(80);
 });
 
+it('asks to be told when the last piece of what was cut is received, and of no other', () => {
+  const { outbox } = outboxWith(2 * FRAME);
+  const onReceived = () => undefined;
+  outbox.push({ type: FrameType.Data, flags: 0, payload: new Uint8Array(FRAME + 1), onReceived });
+  expect([outbox.next()?.onReceived, outbox.next()?.onReceived]).toEqual([undefined, onReceived]);
+});
+
 it('holds back what comes after data without credit, and sends a FIN that needs none', () => {
   const { outbox, data } = outboxWith(1);
   data(2);

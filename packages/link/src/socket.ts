@@ -24,6 +24,11 @@ export interface MessageSocket {
   readonly bufferedBytes: number;
   /** A string is sent as a text message, bytes as a binary one. The bytes belong to the socket from here on. */
   send(message: string | Uint8Array): void;
+  /**
+   * Sends one binary message made of two parts, where that saves joining them first. Neither is changed, nor looked at again once
+   * this returns: the sender may keep them to send them again.
+   */
+  sendParts?(header: Uint8Array, payload: Uint8Array): void;
   /** Says goodbye with a close frame. `listener.closed` follows, at the latest when the peer's time to answer is over. */
   close(code: number, reason: string): void;
   /** Drops the connection now, without a word. `listener.closed` follows. */

@@ -2,67 +2,62 @@ import {
   CloseReason,
   ClosePayload,
   ControlError,
-  decodeFrame,
   decodeJson,
+  decodeU32,
   encodeJson,
+  encodeU32,
   FrameFlag,
   FrameType,
   LIMITS,
   ProtocolError,
+  ResumeAckPayload,
+  ResumePayload,
   WsClose,
 } from '@drawbridge/protocol';
 import type { Frame } from '@drawbridge/protocol';
-import type { Channel, ChannelOffer } from './channel.ts';
+import type { Channel } from './channel.ts';
 import { Channels } from './channels.ts';
 import type { ChannelRequest } from './channels.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { processWindows } from './credit.ts';
-import type { WindowBudget } from './credit.ts';
-import { Egress } from './egress.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { Egress, isCounted } from './egress.ts';
+import { Leg } from './leg.ts';
+import { Resume } from './resume.ts';
 import type { MessageSocket, SocketEnd } from './socket.ts';
+import type { TunnelEnd, TunnelOptions, TunnelStats } from './tunnel-options.ts';
 
-/** What one end of a tunnel is made from, once its legs have agreed (after CONNECT_ACK). */
-export interface TunnelOptions {
-  readonly socket: MessageSocket;
-  /** Which channel ids this end opens: the operator's end odd ones, the agent's even ones. */
-  readonly opens: 'odd' | 'even';
-  readonly clock: Clock;
-  /** Decides on a channel the peer opens; without it every one is refused. */
-  readonly accept?: (offer: ChannelOffer) => void;
-  readonly budget?: WindowBudget;
-  readonly heartbeatIntervalMs?: number;
-}
+const NO_SOCKET: SocketEnd = { code: 1006, reason: 'no connection' };
 
-/** How a tunnel ended: `code` is a CloseReason, `by` says who decided. */
-export interface TunnelEnd {
-  readonly code: number;
-  readonly reason: string;
-  readonly by: 'here' | 'peer' | 'loss';
-  readonly socket: SocketEnd;
-}
-
-/** One end of a tunnel: many channels on one socket (PROTOCOL.md §3.2-§3.4). */
+/** One end of a tunnel: many channels on one leg at a time (PROTOCOL.md §3.2-§3.6). */
 export class Tunnel {
-  /** Resolves when the socket is closed; every channel has ended by then. Never rejects. */
+  /** Resolves when the last socket is closed; every channel has ended by then. Never rejects. */
   readonly ended: Promise<TunnelEnd>;
-  readonly #socket: MessageSocket;
+  readonly #options: TunnelOptions;
   readonly #clock: Clock;
   readonly #egress: Egress;
   readonly #channels: Channels;
-  readonly #heartbeat: Heartbeat;
-  #beats = 0;
+  readonly #resume: Resume | undefined;
+  readonly #resolveEnded: (end: TunnelEnd) => void;
+  #leg: Leg | undefined;
+  #grace: Timer | undefined;
   #idleSinceMs: number;
   #end: Omit<TunnelEnd, 'socket'> | undefined;
+  /** Times that both ends have agreed on how to go on; the first is the beginning. */
+  #agreements = 0;
+  #resentBytes = 0;
+  #creditStalls = 0;
 
   constructor(options: TunnelOptions) {
-    const { socket, clock } = options;
-    this.#socket = socket;
+    const { clock } = options;
+    this.#options = options;
     this.#clock = clock;
     this.#idleSinceMs = clock.monotonic();
+    this.#resume =
+      options.resume &&
+      new Resume({ clock, report: (count) => this.#reportReceived(count), onPeerLost: () => this.#peerLost() });
     this.#egress = new Egress({
-      socket,
-      onSent: (frame) => this.#noteActivity(frame),
+      counted: this.#resume,
+      onSent: (frame, again) => this.#sent(frame, again),
       onFlood: () => this.close(CloseReason.ResourceLimit, 'too many answers wait'),
     });
     this.#channels = new Channels({
@@ -71,24 +66,13 @@ export class Tunnel {
       budget: options.budget ?? processWindows,
       egress: this.#egress,
       accept: options.accept,
-    });
-    this.#heartbeat = new Heartbeat({
-      clock,
-      intervalMs: options.heartbeatIntervalMs ?? LIMITS.heartbeatIntervalMs,
-      beat: () => this.#beat(),
-      onSilent: () => this.#silent(),
+      onStall: () => (this.#creditStalls += 1),
     });
     const { promise, resolve } = Promise.withResolvers<TunnelEnd>();
     this.ended = promise;
-    socket.listen({
-      message: (message) => this.#message(message),
-      alive: () => this.#heartbeat.heard(),
-      drained: () => this.#egress.flush(),
-      closed: (end) => {
-        const reason = `socket closed with ${end.code}${end.reason === '' ? '' : ` (${end.reason})`}`;
-        resolve({ ...this.#finish({ code: CloseReason.UnexpectedDisconnect, reason, by: 'loss' }), socket: end });
-      },
-    });
+    this.#resolveEnded = resolve;
+    if (options.socket === undefined) this.#waitForLeg();
+    else this.attach(options.socket, options.heartbeatIntervalMs);
   }
 
   /** Channels that are opening, open, or have ended with bytes that nobody has read. */
@@ -101,9 +85,52 @@ export class Tunnel {
     return this.#idleSinceMs;
   }
 
-  /** The round trip of this leg; undefined until the first heartbeat was answered. */
+  /** The round trip of this leg; undefined until the first heartbeat was answered, and without a leg. */
   get rttMs(): number | undefined {
-    return this.#heartbeat.rttMs;
+    return this.#leg?.rttMs;
+  }
+
+  /** The measured round trip to the far end; undefined until data has flowed. */
+  get farRttMs(): number | undefined {
+    return this.#channels.rttMs;
+  }
+
+  get stats(): TunnelStats {
+    return {
+      resumes: Math.max(0, this.#agreements - 1),
+      resentBytes: this.#resentBytes,
+      creditStalls: this.#creditStalls,
+    };
+  }
+
+  /** True while both ends are connected and agree; always true of a tunnel without resume that has not ended. */
+  get isFlowing(): boolean {
+    return this.#leg !== undefined && this.#resume?.isFlowing !== false;
+  }
+
+  /** Goes on by way of another socket, whose ends have agreed (after CONNECT_ACK); the one before is dropped. */
+  attach(socket: MessageSocket, heartbeatIntervalMs = this.#options.heartbeatIntervalMs): void {
+    if (this.#end !== undefined) return socket.close(WsClose.Normal, 'goodbye');
+    const old = this.#leg;
+    old?.letGo();
+    old?.socket.terminate();
+    this.#grace?.cancel();
+    this.#resume?.interrupt();
+    const leg: Leg = new Leg({
+      socket,
+      clock: this.#clock,
+      heartbeatIntervalMs,
+      send: (frame) => this.#egress.overtake(frame),
+      listener: {
+        frame: (frame) => this.#receive(frame, leg),
+        drained: () => this.#egress.flush(),
+        broken: (error) => this.#fail(error),
+        lost: (end) => this.#legLost(leg, end),
+      },
+    });
+    this.#leg = leg;
+    this.#egress.use(socket);
+    leg.listen();
   }
 
   /**
@@ -125,77 +152,115 @@ export class Tunnel {
     await this.ended;
   }
 
-  #message(message: string | Uint8Array): void {
-    if (this.#end !== undefined) return;
-    this.#heartbeat.heard();
-    if (typeof message === 'string')
-      return this.#fail(WsClose.UnsupportedData, 'message_binary: a text message on a tunnel');
-    try {
-      this.#receive(decodeFrame(message));
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#fail(WsClose.ProtocolError, error.message);
-    }
-  }
-
   /** Every frame that arrives passes here, in the order of the wire. */
-  #receive(frame: Frame): void {
+  #receive(frame: Frame, leg: Leg): void {
+    if (this.#end !== undefined) return;
     this.#noteActivity(frame);
-    if (frame.channelId !== 0) return this.#channels.receive(frame);
+    if (frame.channelId !== 0) {
+      if (this.#resume !== undefined && isCounted(frame)) {
+        if (!this.#resume.isFlowing)
+          throw new ProtocolError('frame_unexpected', `type ${frame.type} before RESUME+ACK`);
+        this.#channels.receive(frame);
+        this.#resume.noteReceived(frame);
+      } else this.#channels.receive(frame);
+      return;
+    }
     switch (frame.type) {
       case FrameType.Heartbeat:
-        return this.#heartbeatFrame(frame);
+        return leg.heartbeat(frame);
+      case FrameType.Resume:
+        return this.#resumeFrame(frame, requireResume(this.#resume, frame));
+      case FrameType.Received:
+        requireResume(this.#resume, frame).sent.dropReceived(decodeU32(frame.payload));
+        return this.#egress.flush();
       case FrameType.Close: {
         const { code, reason } = decodeJson(ClosePayload, frame.payload);
-        this.#finish({ code, reason, by: 'peer' });
-        return this.#socket.close(WsClose.Normal, 'goodbye');
+        return this.#finish({ code, reason, by: 'peer' }, { wsCode: WsClose.Normal });
       }
       default:
         throw new ProtocolError('frame_unexpected', `type ${frame.type} on channel 0`);
     }
   }
 
-  #heartbeatFrame(frame: Frame): void {
-    if (frame.payload.byteLength !== 8) throw new ProtocolError('frame_payload', 'HEARTBEAT is 8 bytes');
-    if ((frame.flags & FrameFlag.Ack) !== 0) this.#heartbeat.answered(beatId(frame.payload));
-    else this.#egress.overtake({ ...frame, flags: FrameFlag.Ack });
+  #resumeFrame(frame: Frame, resume: Resume): void {
+    if ((frame.flags & FrameFlag.Ack) !== 0) {
+      const isFirst = !resume.isFlowing;
+      resume.agreed(decodeJson(ResumeAckPayload, frame.payload));
+      if (isFirst && resume.isFlowing) this.#agreements += 1;
+      return this.#egress.flush();
+    }
+    const answer = resume.resume(decodeJson(ResumePayload, frame.payload));
+    // What it would say is in the answer, which is about everything.
+    this.#egress.dropOfLeg(FrameType.Received);
+    const payload = encodeJson(answer satisfies ResumeAckPayload);
+    this.#egress.overtake({ type: FrameType.Resume, flags: FrameFlag.Ack, channelId: 0, payload });
   }
 
-  #beat(): string {
-    this.#beats += 1;
-    const payload = new Uint8Array(8);
-    new DataView(payload.buffer).setFloat64(0, this.#beats);
-    this.#egress.overtake({ type: FrameType.Heartbeat, flags: 0, channelId: 0, payload });
-    return beatId(payload);
+  #reportReceived(count: number): void {
+    // Without a leg, or before RESUME+ACK, the next answer says it.
+    if (this.#resume?.isFlowing !== true) return;
+    this.#egress.overtake({ type: FrameType.Received, flags: 0, channelId: 0, payload: encodeU32(count) });
   }
 
-  #silent(): void {
-    const reason = `no byte for ${LIMITS.livenessTimeoutMs} ms`;
-    this.#finish({ code: CloseReason.UnexpectedDisconnect, reason, by: 'loss' });
-    this.#socket.terminate();
+  /** The other end is a process that knows nothing of our channels. */
+  #peerLost(): void {
+    this.#egress.clear();
+    this.#channels.restart({ code: CloseReason.UnexpectedDisconnect, reason: 'the other end was restarted' });
   }
 
-  #fail(wsCode: WsClose, reason: string): void {
-    this.#closeWith({ code: CloseReason.ProtocolError, reason, by: 'here' }, wsCode);
+  #legLost(leg: Leg, end: SocketEnd): void {
+    if (this.#leg !== leg) return;
+    this.#leg = undefined;
+    this.#egress.use(undefined);
+    if (this.#resume === undefined) {
+      const reason = end.code === 1006 && end.reason !== '' ? end.reason : describe(end);
+      return this.#finish({ code: CloseReason.UnexpectedDisconnect, reason, by: 'loss' }, { closed: leg.closed });
+    }
+    this.#resume.interrupt();
+    this.#waitForLeg();
+    this.#options.resume?.onLegLost?.(end);
+  }
+
+  #waitForLeg(): void {
+    const graceMs = this.#options.resume?.graceMs ?? 0;
+    this.#grace = this.#clock.after(graceMs, () =>
+      this.#finish({ code: CloseReason.GraceExpired, reason: `no connection for ${graceMs / 1000} s`, by: 'loss' }, {}),
+    );
+  }
+
+  #fail(error: ProtocolError): void {
+    const wsCode = error.code === 'message_binary' ? WsClose.UnsupportedData : WsClose.ProtocolError;
+    this.#closeWith({ code: CloseReason.ProtocolError, reason: error.message, by: 'here' }, wsCode);
   }
 
   #closeWith(end: Omit<TunnelEnd, 'socket'>, wsCode: WsClose): void {
-    if (this.#end !== undefined) return;
     const reason = end.reason.slice(0, LIMITS.reasonCharactersMax);
     const payload = encodeJson({ code: end.code, reason } satisfies ClosePayload);
-    this.#finish(end, { type: FrameType.Close, flags: 0, channelId: 0, payload });
-    // The reason is in the CLOSE frame; a WebSocket's own may hold 123 bytes only.
-    this.#socket.close(wsCode, wsCode === WsClose.Normal ? 'goodbye' : 'protocol error');
+    this.#finish(end, { last: { type: FrameType.Close, flags: 0, channelId: 0, payload }, wsCode });
   }
 
   /** The first end counts: nothing is heard, sent or timed after it. */
-  #finish(end: Omit<TunnelEnd, 'socket'>, last?: Frame): Omit<TunnelEnd, 'socket'> {
-    if (this.#end !== undefined) return this.#end;
+  #finish(
+    end: Omit<TunnelEnd, 'socket'>,
+    { last, wsCode, closed }: { last?: Frame; wsCode?: WsClose; closed?: Promise<SocketEnd> },
+  ): void {
+    if (this.#end !== undefined) return;
     this.#end = end;
-    this.#heartbeat.stop();
+    const leg = this.#leg;
+    this.#grace?.cancel();
+    this.#resume?.stop();
+    leg?.letGo();
     this.#egress.stop(last);
     this.#channels.loseAll({ code: CloseReason.UnexpectedDisconnect, reason: end.reason });
-    return end;
+    // The reason is in the CLOSE frame; a WebSocket's own may hold 123 bytes only.
+    if (wsCode !== undefined) leg?.socket.close(wsCode, wsCode === WsClose.Normal ? 'goodbye' : 'protocol error');
+    const gone = closed ?? leg?.closed ?? Promise.resolve(NO_SOCKET);
+    gone.then((socket) => this.#resolveEnded({ ...end, socket })).catch(() => undefined);
+  }
+
+  #sent(frame: Frame, again: boolean): void {
+    this.#noteActivity(frame);
+    if (again) this.#resentBytes += frame.payload.byteLength;
   }
 
   #noteActivity(frame: Frame): void {
@@ -203,6 +268,12 @@ export class Tunnel {
   }
 }
 
-function beatId(payload: Uint8Array): string {
-  return payload.join('.');
+function requireResume(resume: Resume | undefined, { type }: Frame): Resume {
+  if (resume === undefined)
+    throw new ProtocolError('frame_unexpected', `type ${type} on a tunnel that does not resume`);
+  return resume;
+}
+
+function describe({ code, reason }: SocketEnd): string {
+  return `socket closed with ${code}${reason === '' ? '' : ` (${reason})`}`;
 }

@@ -16,10 +16,11 @@ export const ConnectPayload = z.object({
 });
 export type ConnectPayload = z.infer<typeof ConnectPayload>;
 
-/** CONNECT_ACK. */
+/** CONNECT_ACK. `grace_seconds` is how long an end keeps its channels while a leg is away; without it, not at all. */
 export const ConnectAckPayload = z.object({
   heartbeat_seconds: z.number().positive(),
   idle_seconds: z.number().positive(),
+  grace_seconds: z.number().positive().optional(),
 });
 export type ConnectAckPayload = z.infer<typeof ConnectAckPayload>;
 
@@ -57,6 +58,20 @@ export type ClosePayload = z.infer<typeof ClosePayload>;
 /** CONTROL: what it holds belongs to the channel's protocol. */
 export const ControlPayload = z.record(z.string(), z.unknown());
 export type ControlPayload = z.infer<typeof ControlPayload>;
+
+/** RESUME: both legs have connected. `peer_instance` names the in-memory state of the other end. */
+export const ResumePayload = z.object({
+  epoch: z.int().positive(),
+  peer_instance: z.uuid(),
+});
+export type ResumePayload = z.infer<typeof ResumePayload>;
+
+/** RESUME+ACK. `received` is how many counted frames this end has of the other, since the other's instance began. */
+export const ResumeAckPayload = z.object({
+  epoch: z.int().positive(),
+  received: z.int().min(0),
+});
+export type ResumeAckPayload = z.infer<typeof ResumeAckPayload>;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });

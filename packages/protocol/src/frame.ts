@@ -66,17 +66,28 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 
 /** Header and payload in one new buffer, ready to be sent. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const length = frame.payload.byteLength;
-  if (length > LIMITS.framePayloadBytesMax) throw new ProtocolError('frame_too_large', `${length} bytes`);
-  const bytes = new Uint8Array(HEADER_BYTES + length);
-  const header = new DataView(bytes.buffer);
-  header.setUint8(0, FRAME_VERSION);
-  header.setUint8(1, frame.type);
-  header.setUint8(2, frame.flags);
-  header.setUint32(4, frame.channelId, true);
-  header.setUint32(8, length, true);
+  const bytes = new Uint8Array(HEADER_BYTES + frame.payload.byteLength);
+  writeHeader(bytes, frame);
   bytes.set(frame.payload, HEADER_BYTES);
   return bytes;
+}
+
+/** The header alone, for who sends the payload right behind it. */
+export function encodeFrameHeader(frame: Frame): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  writeHeader(bytes, frame);
+  return bytes;
+}
+
+function writeHeader(bytes: Uint8Array<ArrayBuffer>, { type, flags, channelId, payload }: Frame): void {
+  const length = payload.byteLength;
+  if (length > LIMITS.framePayloadBytesMax) throw new ProtocolError('frame_too_large', `${length} bytes`);
+  const header = new DataView(bytes.buffer);
+  header.setUint8(0, FRAME_VERSION);
+  header.setUint8(1, type);
+  header.setUint8(2, flags);
+  header.setUint32(4, channelId, true);
+  header.setUint32(8, length, true);
 }
 
 function parseType(value: number): FrameType {

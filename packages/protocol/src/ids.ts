@@ -27,3 +27,9 @@ export const PublicKeyText = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'a public k
 
 /** UTC, ISO 8601 with milliseconds, as `Date.prototype.toISOString` prints it. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
+
+/**
+ * A machine as one control plane knows it: a SHA-256, base64url, salted with the server_id, so that two control planes cannot
+ * tell that they share a machine.
+ */
+export const MachineId = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'expected 32 bytes in base64url');

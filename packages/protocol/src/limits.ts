@@ -82,6 +82,20 @@ export const LIMITS = {
   /** Unfinished commands of one agent; one more is refused with `queue_full`. */
   commandsPerAgentMax: 1_000,
 
+  /** Counted frames an end keeps until the other has them; at the bound it waits (PROTOCOL.md §3.6). */
+  framesUnreceivedMax: 8_192,
+  /** A receiver says RECEIVED after so many counted frames, or bytes of them, or so long. */
+  receivedFramesMax: 32,
+  receivedBytesMax: 256 * KIB,
+  receivedDelayMs: 100,
+
+  /** A lease whose two ends have never met ends after this (PROTOCOL.md §3.1). */
+  leasePendingMs: 120 * SECOND,
+  /** How often leases are looked at: idle, grace, what was never used. */
+  leaseSweepMs: 15 * SECOND,
+  /** Leases that are not over, of one agent; one more is refused with `queue_full`. */
+  leasesPerAgentMax: 256,
+
   /** The system tunnel closes after this long without a channel (PROTOCOL.md §1). */
   systemTunnelIdleMs: 5 * MINUTE,
   /** The agent has this long to answer `tunnel.open` with a connection. */
@@ -101,8 +115,22 @@ export const LIMITS = {
   storeBatchStatementsMax: 1_000,
   /** SQL texts that the SQLite store keeps prepared; the least recently used goes first. */
   storePreparedStatementsMax: 500,
-  /** Requests that wait for the SQLite store; one more is refused with `store_unavailable`. */
+  /** Requests that wait for the store; one more is refused with `store_unavailable`. */
   storeRequestsMax: 20_000,
   /** How long one transaction may keep the store waiting for its caller, all pauses together, before it is undone. */
   storeTransactionPauseMsMax: 10 * SECOND,
+
+  /** A connection to PostgreSQL has this long to be made, or to become free; then it is `store_unavailable`. */
+  storeConnectTimeoutMs: 10 * SECOND,
+  /** PostgreSQL gives a statement up after this long, and one that waits for a lock; then it is `timed_out`. */
+  storeStatementTimeoutMs: 30 * SECOND,
+  storeLockTimeoutMs: 10 * SECOND,
+  /** PostgreSQL has not said a word about a statement for this long: the connection is given up. */
+  storeSilenceTimeoutMs: 40 * SECOND,
+  /** How soon the system probes a silent connection to PostgreSQL. */
+  storeKeepAliveMs: 10 * SECOND,
+  /** How long a starting control plane waits for one that is just ending to let its database go. */
+  storeTakeoverTimeoutMs: 5 * SECOND,
+  /** Times a lone statement is tried that PostgreSQL gave up in favour of another. */
+  storeCollisionTriesMax: 5,
 } as const;

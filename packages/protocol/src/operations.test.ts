@@ -25,7 +25,7 @@ it('treats what it does not know with most care', () => {
 it('keeps operations with a route of their own, and those with content, out of everybody’s reach', () => {
   for (const name of OPERATIONS_WITH_A_ROUTE) expect(isOperationName(name)).toBe(true);
   const withContent = Object.entries(OPERATIONS).flatMap(([name, { content }]) => (content ? [name] : []));
-  expect(withContent).toEqual(['task.start']);
+  expect(withContent).toEqual(['task.start', 'tunnel.open']);
 });
 
 const START = { task_id: randomUUID(), provider: 'shell', instructions: 'true', timeout_seconds: 60 };

@@ -14,3 +14,16 @@ export function identityStatement(serverId: string, nonce: string): string {
 export function enrolStatement(joinTokenId: string, publicKey: string): string {
   return `drawbridge enrol v1\n${joinTokenId}\n${publicKey}`;
 }
+
+/** What the control plane signs under its audit log: all records up to `seq`, by the hash of that one. */
+export function auditCheckpointStatement(
+  serverId: string,
+  {
+    seq,
+    hash,
+    at,
+    count,
+  }: { readonly seq: number; readonly hash: string; readonly at: string; readonly count: number },
+): string {
+  return `drawbridge audit checkpoint v1\n${serverId}\n${seq}\n${hash}\n${at}\n${count}`;
+}

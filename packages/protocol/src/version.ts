@@ -2,6 +2,9 @@
  * The wire's version. It rises with every change a peer could notice; agents two versions older are served.
  *
  * 1 — 2026-11-21: the first wire: control link, operations of tasks and tunnels, frames of PROTOCOL.md §3.2.
+ *     Also `traceparent` of `command`, optional: a peer that does not know it ignores it.
+ *     Also `applied` of `ack`, optional; and the control plane sends `config_update`.
+ *     Also `machine_id` of `auth` and of enrolment, optional.
  */
 export const PROTOCOL_VERSION = 1;
 

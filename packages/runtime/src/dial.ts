@@ -1,11 +1,12 @@
 import { type Clock, type MessageSocket, systemClock } from '@drawbridge/link';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocket } from 'ws';
 import { type ConnectOptions, withConnection } from './connect.ts';
 import { DialError, retryAfterMs } from './dial-error.ts';
+import { frameSocket } from './frame-socket/frame-socket.ts';
 import { parseUrl } from './parse-url.ts';
-import { wsLimits } from './ws-server-options.ts';
-import { wsSocket } from './ws-socket.ts';
+import { refusalOf } from './refusal.ts';
+import { HandshakeError, requestUpgrade } from './request-upgrade.ts';
 
 /** Whom to dial, and how. */
 export interface DialOptions extends Omit<ConnectOptions, 'clock'> {
@@ -29,27 +30,28 @@ export async function dialWebSocket(options: DialOptions, signal: AbortSignal): 
   );
 }
 
-function upgrade(
+async function upgrade(
   url: URL,
   transport: Duplex,
   { subprotocol, headers = {}, maxPayloadBytes, clock }: DialOptions & { clock: Clock },
   signal: AbortSignal,
 ): Promise<MessageSocket> {
-  const { promise, resolve, reject } = Promise.withResolvers<MessageSocket>();
-  const ws = new WebSocket(url, [subprotocol], {
-    ...wsLimits(maxPayloadBytes),
-    headers: { ...headers },
-    createConnection: () => transport,
-  });
-  const aborted = () => ws.terminate();
-  signal.addEventListener('abort', aborted, { once: true });
-  ws.once('open', () => resolve(wsSocket(ws, { transport, clock })));
-  // Without a code it is `ws` that dislikes the answer: a wrong subprotocol, a wrong accept key.
-  ws.on('error', (error) => reject('code' in error ? error : new DialError('http', `${url.host}: ${error.message}`)));
-  ws.once('unexpected-response', (_request, response) => {
-    const httpStatus = response.statusCode ?? 0;
-    const waitMs = retryAfterMs(response.headers['retry-after'], clock.now());
-    reject(new DialError('http', `${url.host} answered ${httpStatus}`, { httpStatus, retryAfterMs: waitMs }));
-  });
-  return promise.finally(() => signal.removeEventListener('abort', aborted));
+  try {
+    return await requestUpgrade({ url, transport, subprotocol, headers }, signal, (answer) =>
+      answer.is === 'upgraded'
+        ? frameSocket(transport, { role: 'client', head: answer.head, maxPayloadBytes, clock })
+        : refused(url, answer.response, clock),
+    );
+  } catch (error) {
+    if (!(error instanceof HandshakeError)) throw error;
+    throw new DialError('http', `${url.host}: ${error.message}`, { cause: error });
+  }
+}
+
+async function refused(url: URL, response: IncomingMessage, clock: Clock): Promise<never> {
+  const httpStatus = response.statusCode ?? 0;
+  const waitMs = retryAfterMs(response.headers['retry-after'], clock.now());
+  const said = await refusalOf(response, clock);
+  const message = `${url.host} answered ${httpStatus}${said === '' ? '' : `: ${said}`}`;
+  throw new DialError('http', message, { httpStatus, retryAfterMs: waitMs });
 }

@@ -22,6 +22,14 @@ export function interpolate(value: unknown, into: Interpolation, path: Path = []
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, interpolate(item, into, [...path, key])]));
 }
 
+/** The value with its strings written so that `interpolate` leaves them as they are. */
+export function escapeVariables(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('${', '$$${');
+  if (Array.isArray(value)) return value.map(escapeVariables);
+  if (!isTree(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, escapeVariables(item)]));
+}
+
 function interpolateText(text: string, { source, env, issues, interpolated }: Interpolation, path: Path): unknown {
   let replaced = false;
   const result = text.replace(VARIABLE, (found: string, name?: string, fallback?: string) => {

@@ -207,3 +207,11 @@ it('prints itself without secrets, as YAML that can be read again', async () => 
   expect(again.auth.token).toBeInstanceOf(Secret);
   expect(printConfig(again)).toBe(printed);
 });
+
+it('prints what looks like a variable so that it is none when it is read again', async () => {
+  const config = await load('labels: { a: "$${HOME}", b: "$$${X}", c: "${d", e: "$$", f: "${B}" }', {
+    env: { B: '${C}' },
+  });
+  expect(config.labels).toEqual({ a: '${HOME}', b: '$${X}', c: '${d', e: '$$', f: '${C}' });
+  expect(await load(printConfig(config))).toEqual(config);
+});

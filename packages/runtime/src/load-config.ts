@@ -7,7 +7,7 @@ import { readConfigFile } from './config-file.ts';
 import { type ConfigIssue, configError, keyOf } from './config-issue.ts';
 import { convert, shapeAt, shapeOf } from './config-shape.ts';
 import { type Path, type Tree, deepFreeze, getAt, merge, treeAt } from './deep.ts';
-import { interpolate } from './interpolate.ts';
+import { escapeVariables, interpolate } from './interpolate.ts';
 import type { Env } from './proxy.ts';
 import { redact } from './redact.ts';
 
@@ -68,10 +68,10 @@ export function loadConfig<S extends z.ZodType>(schema: S, sources: ConfigSource
   return deepFreeze(parsed.data);
 }
 
-/** The configuration as YAML, for people; secrets are not in it. */
+/** The configuration as YAML, for people; secrets are not in it. Read as a file, it says the same again. */
 export function printConfig(config: unknown): string {
   const plain: unknown = JSON.parse(redact(JSON.stringify(config)));
-  return stringify(plain);
+  return stringify(escapeVariables(plain));
 }
 
 function interpolateTree(tree: Tree, into: Parameters<typeof interpolate>[1]): Tree {

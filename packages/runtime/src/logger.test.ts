@@ -1,5 +1,5 @@
 import { TempDir } from '@drawbridge/testkit';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { Secret } from './secret.ts';
 import { type LogSink, createLogger } from './logger.ts';
@@ -69,9 +69,16 @@ it('goes on without a file that it cannot write to', async () => {
   log.info('second');
   expect(sink.lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
     'first',
-    'log file closed',
+    'log file cannot be written',
     'second',
   ]);
+});
+
+it('puts its file aside as the configuration says', async () => {
+  await using dir = await TempDir.make();
+  using log = createLogger({ level: 'info', file: dir.join('a.log'), max_bytes: 200, keep: 1, sink: listeningSink() });
+  for (let line = 0; line < 10; line += 1) log.info({ line }, 'a line of some length');
+  expect((await readdir(dir.path)).toSorted()).toEqual(['a.log', 'a.log.1']);
 });
 
 it('can be closed twice, and logs on to its sink', async () => {

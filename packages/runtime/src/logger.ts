@@ -1,8 +1,7 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { type Logger as PinoLogger, pino } from 'pino';
 import { createRequire } from 'node:module';
 import type { prettyFactory as PrettyFactory } from 'pino-pretty';
+import { LOG_FILES_KEPT, LOG_FILE_BYTES_MAX, LogFile } from './log-file.ts';
 import { redact } from './redact.ts';
 
 /** The levels that can be asked for. */
@@ -18,11 +17,14 @@ export interface LogSink {
   write(text: string): unknown;
 }
 
-/** What a program says about its log. */
+/** What a program says about its log: the `logging` section of its configuration, as it stands there. */
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** Gets every line as JSON as well; only its owner can read it. */
   readonly file?: string | undefined;
+  /** See `LogFile`. */
+  readonly max_bytes?: number;
+  readonly keep?: number;
   readonly sink?: LogSink;
 }
 
@@ -30,9 +32,10 @@ export interface LoggerOptions {
  * A logger that writes to stderr, as JSON or, on a terminal, for people, and never writes a secret that `redact` can tell.
  * Disposing it closes the file.
  */
-export function createLogger({ level, file, sink = process.stderr }: LoggerOptions): Logger & Disposable {
+export function createLogger(options: LoggerOptions): Logger & Disposable {
+  const { level, file, sink = process.stderr } = options;
   const format = sink.isTTY === true ? prettyFormat() : undefined;
-  const logFile = file === undefined ? undefined : openLogFile(file, sink);
+  const logFile = file === undefined ? undefined : openLogFile({ ...options, file }, sink);
   const logger = pino(
     {
       level,
@@ -48,35 +51,20 @@ export function createLogger({ level, file, sink = process.stderr }: LoggerOptio
       },
     },
   );
-  return Object.assign(logger, { [Symbol.dispose]: () => logFile?.close() });
+  return Object.assign(logger, { [Symbol.dispose]: () => logFile?.[Symbol.dispose]() });
 }
 
-interface LogFile {
-  write(line: string): void;
-  close(): void;
-}
-
-/** Lines are written at once: what was logged before a crash is there after it. */
-function openLogFile(path: string, sink: LogSink): LogFile {
-  mkdirSync(dirname(path), { recursive: true });
-  let fd: number | undefined = openSync(path, 'a', 0o600);
-  const close = () => {
-    if (fd !== undefined) closeSync(fd);
-    fd = undefined;
-  };
-  return {
-    write(line) {
-      if (fd === undefined) return;
-      try {
-        writeSync(fd, line);
-      } catch (error) {
-        // A full disk must not stop a program that only wanted to say something.
-        close();
-        sink.write(`${JSON.stringify({ level: 'error', msg: 'log file closed', file: path, err: String(error) })}\n`);
-      }
-    },
-    close,
-  };
+/** Its troubles are told where the other lines go: they must not be looked for in a file that cannot be written. */
+function openLogFile({ file, max_bytes, keep }: LoggerOptions & { readonly file: string }, sink: LogSink): LogFile {
+  const say = (level: LogLevel, msg: string, fields: object) =>
+    sink.write(`${JSON.stringify({ level, msg, file, ...fields })}\n`);
+  return new LogFile({
+    path: file,
+    maxBytes: max_bytes ?? LOG_FILE_BYTES_MAX,
+    keep: keep ?? LOG_FILES_KEPT,
+    onFailed: (error) => say('error', 'log file cannot be written', { err: String(error) }),
+    onRecovered: (linesLost) => say('warn', 'log file is written again', { linesLost }),
+  });
 }
 
 /** Loaded for terminals only: a daemon that logs to a file has no use for it. */

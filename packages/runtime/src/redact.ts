@@ -13,12 +13,13 @@ const SECRET_FIELDS = [
   'authToken',
   'apiKey',
   'api_key',
+  'poll_secret',
 ];
 
 /** Each pattern, and what takes the place of what it found. None of them crosses a quote: a line of JSON stays JSON. */
 const RULES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
-  // Our own tokens: API, join and agent keys.
-  [/\b(db[tjk]_)[\w-]+/g, `$1${REDACTED}`],
+  // Our own: join tokens, agent keys, sessions, API tokens. The secret of a join token stands behind a dot.
+  [/\b(db[jkst]_)[\w.-]+/g, `$1${REDACTED}`],
   // A JWT: three base64url parts, the first two starting like `{"`.
   [/\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]*/g, REDACTED],
   [/\b(Bearer|Basic)\s+[\w~+/.=-]+/gi, `$1 ${REDACTED}`],
@@ -26,6 +27,10 @@ const RULES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^"-]*-----END \1-----/g, REDACTED],
   // scheme://user:password@
   [/\b([a-z][a-z0-9+.-]*:\/\/[^\s/:@"'\\]*):[^\s/@"'\\]+@/gi, `$1:${REDACTED}@`],
+  // nats://token@
+  [/\b((?:nats|tls):\/\/)[^\s/:@"'\\]+@/gi, `$1${REDACTED}@`],
+  // postgres://host/name?password=…
+  [/([?&](?:access_token|api_key|password|secret|sslpassword|token)=)[^\s&#"'\\]+/gi, `$1${REDACTED}`],
   [new RegExp(`"(${SECRET_FIELDS.join('|')})":"(?:[^"\\\\]|\\\\.)*"`, 'gi'), `"$1":"${REDACTED}"`],
 ];
 

@@ -6,18 +6,9 @@ import {
   type Timer,
   systemClock,
 } from '@drawbridge/link';
-import { WsClose } from '@drawbridge/protocol';
 import type { Duplex } from 'node:stream';
 import { type RawData, WebSocket } from 'ws';
-
-/** The peer has this long to answer a close frame; then the connection is dropped. */
-const CLOSE_TIMEOUT_MS = 2_000;
-
-/** What a close frame has room for beside its code (RFC 6455 §5.5). */
-const REASON_BYTES_MAX = 123;
-
-/** No close frame arrived. */
-const ABNORMAL = 1006;
+import { ABNORMAL, CLOSE_TIMEOUT_MS, cutReason, sendableCode } from './close-frame.ts';
 
 /** What `wsSocket` may be told. */
 export interface WsSocketOptions {
@@ -66,7 +57,7 @@ class WsSocket implements MessageSocket {
 
   close(code: number, reason: string): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return;
-    this.#ws.close(sendableCode(code), cutToBytes(reason, REASON_BYTES_MAX));
+    this.#ws.close(sendableCode(code), cutReason(reason));
     // The peer's answer has to be read, whoever paused.
     this.#ws.resume();
     this.#dropSoon();
@@ -133,16 +124,4 @@ class WsSocket implements MessageSocket {
 function bytesOf(data: RawData): Buffer {
   if (!Buffer.isBuffer(data)) throw new TypeError('a WebSocket of ours has binaryType nodebuffer');
   return data;
-}
-
-/** The code itself, or the nearest one that RFC 6455 §7.4 lets an endpoint send. */
-function sendableCode(code: number): number {
-  if (code === 1005) return WsClose.Normal;
-  const isDefined = code >= 1000 && code <= 1014 && code !== 1004 && code !== 1006;
-  return isDefined || (code >= 3000 && code <= 4999) ? code : WsClose.InternalError;
-}
-
-/** The longest start of `text` that fits, never half a character. */
-function cutToBytes(text: string, bytesMax: number): string {
-  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(bytesMax)).read);
 }

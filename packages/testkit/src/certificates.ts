@@ -48,6 +48,22 @@ export async function makePki(dir: string, options: PkiOptions = {}): Promise<Pk
   };
 }
 
+/** Whom a client certificate is made out to. */
+export interface ClientNames {
+  readonly commonName?: string;
+  readonly uris?: readonly string[];
+}
+
+/** Makes another client certificate, signed by the CA that `makePki` made in `dir`. */
+export function makeClientCertificate(dir: string, file: string, names: ClientNames = {}): Promise<TestCertificate> {
+  const uris = (names.uris ?? []).map((uri) => `URI:${uri}`);
+  const extensions = [
+    'extendedKeyUsage=clientAuth',
+    ...(uris.length === 0 ? [] : [`subjectAltName=${uris.join(',')}`]),
+  ];
+  return makeLeaf(dir, file, extensions, names.commonName);
+}
+
 /** The pin of a certificate: `sha256/<base64>` of its SubjectPublicKeyInfo. */
 export function pinOf(certificate: string): string {
   const spki = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
@@ -77,13 +93,18 @@ subjectKeyIdentifier = hash
   return read(files);
 }
 
-async function makeLeaf(dir: string, name: string, extensions: readonly string[]): Promise<TestCertificate> {
+async function makeLeaf(
+  dir: string,
+  name: string,
+  extensions: readonly string[],
+  commonName = `Drawbridge test ${name}`,
+): Promise<TestCertificate> {
   const files = filesOf(dir, name);
   const ca = filesOf(dir, 'ca');
   const request = join(dir, `${name}.csr`);
   const extensionsFile = join(dir, `${name}.ext`);
   await writeFile(extensionsFile, ['basicConstraints=critical,CA:FALSE', ...extensions, ''].join('\n'));
-  const subject = ['-config', join(dir, 'ca.cnf'), '-subj', `/CN=Drawbridge test ${name}`];
+  const subject = ['-config', join(dir, 'ca.cnf'), '-subj', `/CN=${commonName}`];
   await run('openssl', ['req', '-new', ...EC_KEY, ...subject, '-keyout', files.keyFile, '-out', request]);
   // The leading byte keeps the number positive.
   const serial = ['-set_serial', `0x01${randomBytes(15).toString('hex')}`];

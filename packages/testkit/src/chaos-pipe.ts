@@ -4,10 +4,12 @@ import type { ChaosFaults } from './chaos-faults.ts';
 
 /** The most a long, fat wire holds; after that its sender waits. */
 const IN_FLIGHT_BYTES_MAX = 8 * 1024 * 1024;
-/** A slow wire holds little, so that its sender feels how slow it is. */
-const THROTTLED_IN_FLIGHT_BYTES_MAX = 64 * 1024;
 /** A slow wire delivers this often. */
 const SLICES_PER_SECOND = 50;
+/** A slow wire holds what is on its way and this much, or a slice, so that its sender feels how slow it is. */
+const WAITING_BYTES_MAX = 64 * 1024;
+/** Timers are late; a slow wire makes up for that much, and its rate is the one that was asked for. */
+const MADE_UP_MS_MAX = 50;
 
 /** Something under way: bytes, the end of the stream (FIN), or the news that its sender is gone (RST). */
 type InFlight =
@@ -33,7 +35,7 @@ export class ChaosPipe {
   #queuedBytes = 0;
   #stopped = false;
   #sinkFull = false;
-  /** When a throttled wire is free for the next slice. */
+  /** When a throttled wire is free for the next slice; in the past when that slice is late. */
   #freeAtMs = 0;
   #timer: Timer | undefined;
 
@@ -94,7 +96,8 @@ export class ChaosPipe {
     const rest = bytes.subarray(slice.byteLength);
     if (rest.byteLength > 0) this.#queue.unshift({ kind: 'bytes', dueMs, bytes: rest });
     this.#queuedBytes -= slice.byteLength;
-    this.#freeAtMs = Math.max(clock.monotonic(), this.#freeAtMs) + (slice.byteLength / faults.bytesPerSecond) * 1000;
+    const beginsMs = Math.max(dueMs, this.#freeAtMs, clock.monotonic() - MADE_UP_MS_MAX);
+    this.#freeAtMs = beginsMs + (slice.byteLength / faults.bytesPerSecond) * 1000;
     const next = faults.carry(slice);
     this.#sinkFull = !sink.write(slice) && !sink.destroyed;
     onCarried(slice.byteLength);
@@ -104,12 +107,17 @@ export class ChaosPipe {
   /** Reads on, or leaves the bytes with the kernel, whose full buffers stop the sender as a bad network does. */
   #listen(): void {
     const { source, faults } = this.#options;
-    const inFlightBytesMax = faults.bytesPerSecond === Infinity ? IN_FLIGHT_BYTES_MAX : THROTTLED_IN_FLIGHT_BYTES_MAX;
-    if (faults.blocked || this.#queuedBytes >= inFlightBytesMax) source.pause();
+    if (faults.blocked || this.#queuedBytes >= inFlightBytesMax(faults)) source.pause();
     else source.resume();
   }
 
   #dueMs(): number {
     return this.#options.clock.monotonic() + this.#options.faults.delayMs;
   }
+}
+
+function inFlightBytesMax({ bytesPerSecond, delayMs }: ChaosFaults): number {
+  if (bytesPerSecond === Infinity) return IN_FLIGHT_BYTES_MAX;
+  const waitingBytes = Math.max(WAITING_BYTES_MAX, bytesPerSecond / SLICES_PER_SECOND);
+  return Math.min(IN_FLIGHT_BYTES_MAX, (bytesPerSecond * delayMs) / 1000 + waitingBytes);
 }

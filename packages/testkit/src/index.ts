@@ -1,5 +1,13 @@
 export { type ApiAnswer } from './api-request.ts';
-export { makePki, type Pki, type PkiOptions, pinOf, type TestCertificate } from './certificates.ts';
+export {
+  type ClientNames,
+  makeClientCertificate,
+  makePki,
+  type Pki,
+  type PkiOptions,
+  pinOf,
+  type TestCertificate,
+} from './certificates.ts';
 export { type Direction } from './chaos-connection.ts';
 export { ChaosProxy, type ChaosProxyOptions } from './chaos-proxy.ts';
 export { ConnectProxy, type ConnectProxyOptions, type ProxyCredentials } from './connect-proxy.ts';
@@ -13,6 +21,7 @@ export { type Listener, listenersOf } from './listeners.ts';
 export { listeningPort } from './listening-port.ts';
 export { canMakeNamespaces, type NamespaceResult, Namespaces, type NamespacesOptions } from './namespaces.ts';
 export { childrenOf, isAlive, type Memory, memoryOf, processesUsing } from './process-table.ts';
+export { postgresUrl } from './postgres-there.ts';
 export { type Requirement, requires } from './requirement.ts';
 export { type CliResult, runCli, type RunCliOptions, streamCli } from './run-cli.ts';
 export {
@@ -30,5 +39,6 @@ export { type SocketPair, socketPair, type SocketPairOptions } from './socket-pa
 export { TempDir } from './temp-dir.ts';
 export { TestAgent, type TestAgentOptions } from './test-agent.ts';
 export { TestControlPlane, type TestControlPlaneOptions } from './test-control-plane.ts';
+export { TestPostgres } from './test-postgres.ts';
 export { type Command, type ExitStatus, TestProcess } from './test-process.ts';
 export { type TunnelPair, tunnelPair, type TunnelPairOptions } from './tunnel-pair.ts';

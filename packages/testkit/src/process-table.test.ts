@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { eventually } from './eventually.ts';
 import { listenersOf } from './listeners.ts';
 import { listeningPort } from './listening-port.ts';
 import { childrenOf, isAlive, memoryOf, processesUsing } from './process-table.ts';
@@ -14,15 +15,19 @@ describe.runIf(requires('linux'))('the process table', () => {
     const { rssBytes, peakRssBytes } = memoryOf(process.pid);
     expect(Math.abs(rssBytes - process.memoryUsage.rss())).toBeLessThan(64 * 1024 * 1024);
     expect(peakRssBytes).toBeGreaterThanOrEqual(rssBytes);
-    expect(Math.abs(peakRssBytes - process.resourceUsage().maxRSS * 1024)).toBeLessThan(64 * 1024 * 1024);
+    // The kernel's own account is no smaller, but for what was measured meanwhile; it remembers the program before this one too.
+    expect(peakRssBytes - process.resourceUsage().maxRSS * 1024).toBeLessThan(64 * 1024 * 1024);
   });
 
   it('knows children and their children, whatever their names', async () => {
-    const script = `echo 'a) S 1' > /proc/$$/comm; sh -c 'sh -c "sleep 1000; :" & echo ready; wait' & wait`;
+    const script = `echo 'a) S 1' > /proc/$$/comm; sh -c 'sh -c "sleep 1000; :" & wait' & wait`;
     await using shell = await TestProcess.start({ command: 'bash', args: ['-c', script] });
-    await shell.waitFor(() => shell.stdout.lines[0], { what: 'the children', timeoutMs: 10_000 });
-    expect(childrenOf(shell.pid).length).toBeGreaterThanOrEqual(2);
-    expect(childrenOf(process.pid)).toEqual(expect.arrayContaining([shell.pid, ...childrenOf(shell.pid)]));
+    // Two shells and the sleep.
+    const children = await eventually(() => childrenOf(shell.pid), {
+      what: 'the children',
+      until: ({ length }) => length === 3,
+    });
+    expect(childrenOf(process.pid)).toEqual(expect.arrayContaining([shell.pid, ...children]));
   });
 
   it('takes a process that is not waited for as dead', async () => {

@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import { findProgram } from './find-program.ts';
 import { canMakeNamespaces } from './namespaces.ts';
+import { isPostgresThere } from './postgres-there.ts';
+import { postgresProgram } from './postgres-program.ts';
 
 /** What a test may need of the machine: whether it is there, and what to do when it is not. */
 const REQUIREMENTS = {
@@ -13,12 +16,31 @@ const REQUIREMENTS = {
   faketime: { isMet: () => findProgram('faketime') !== undefined, remedy: 'install faketime' },
   git: { isMet: () => findProgram('git') !== undefined, remedy: 'install git' },
   bwrap: { isMet: () => findProgram('bwrap') !== undefined, remedy: 'install bubblewrap' },
+  systemd: { isMet: () => findProgram('systemd-analyze') !== undefined, remedy: 'install systemd' },
   docker: { isMet: () => findProgram('docker') !== undefined, remedy: 'install docker.io' },
   dockerd: { isMet: () => findProgram('dockerd') !== undefined, remedy: 'install docker.io' },
   chromium: { isMet: () => findProgram('chromium', 'chromium-browser') !== undefined, remedy: 'install chromium' },
   nats: { isMet: () => findProgram('nats-server') !== undefined, remedy: 'install nats-server' },
-  postgres: { isMet: () => findProgram('postgres', 'pg_ctlcluster') !== undefined, remedy: 'install postgresql' },
+  ssh: { isMet: () => findProgram('ssh') !== undefined, remedy: 'install openssh-client' },
+  sshd: { isMet: () => isSshServerThere(), remedy: 'install openssh-server, and run it as root' },
+  socat: { isMet: () => findProgram('socat') !== undefined, remedy: 'install socat' },
+  zsh: { isMet: () => findProgram('zsh') !== undefined, remedy: 'install zsh' },
+  fish: { isMet: () => findProgram('fish') !== undefined, remedy: 'install fish' },
+  terminal: { isMet: () => isScriptOfUtilLinux(), remedy: 'install the script command of util-linux' },
+  promtool: { isMet: () => findProgram('promtool') !== undefined, remedy: 'install prometheus' },
+  postgres: { isMet: () => isPostgresThere(), remedy: 'start PostgreSQL, or set DRAWBRIDGE_TEST_POSTGRES_URL' },
+  initdb: { isMet: () => postgresProgram('initdb') !== undefined, remedy: 'install postgresql' },
 } as const satisfies Record<string, { readonly isMet: () => boolean; readonly remedy: string }>;
+
+/** It becomes somebody else for each user, which root alone may. It is never in the PATH of ordinary accounts. */
+function isSshServerThere(): boolean {
+  return process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/usr/sbin/sshd');
+}
+
+/** `script -c` gives a program a terminal; the one of macOS is called otherwise. */
+function isScriptOfUtilLinux(): boolean {
+  return process.platform === 'linux' && findProgram('script') !== undefined;
+}
 
 /** The name of something a test may need. */
 export type Requirement = keyof typeof REQUIREMENTS;

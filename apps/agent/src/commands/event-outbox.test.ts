@@ -1,7 +1,8 @@
 import { LIMITS } from '@drawbridge/protocol';
 import { settle, TempDir } from '@drawbridge/testkit';
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { memoryLog, openLink } from '../agent-fixture.ts';
+import { openLink } from '../agent-fixture.ts';
 import type { LinkFixture } from '../agent-fixture.ts';
 import { Journal } from '../journal/journal.ts';
 import { EventOutbox } from './event-outbox.ts';

@@ -5,6 +5,7 @@ import {
   effectOf,
   firstIssue,
   isOperationName,
+  traceIdOf,
   utf8Bytes,
 } from '@drawbridge/protocol';
 import type { CommandPayload, OperationName, Outcome } from '@drawbridge/protocol';
@@ -133,16 +134,19 @@ export class Executor {
     let operation: OperationName;
     let params: unknown;
     try {
-      ({ operation, params } = this.#admit(command));
+      ({ operation, params } = this.#admit(commandId, command));
       journal.start(commandId, operation);
     } catch (error) {
       this.#answer(commandId, command.operation, { status: 'error', error: errorPayload(error) });
       return;
     }
     this.#acknowledge(commandId);
+    const facts = { commandId, operation, ...idsIn(params), traceId: traceIdOf(command.traceparent) };
+    this.#note(facts, 'command started');
     const cancel = new AbortController();
     this.#live.set(commandId, cancel);
     const running = this.#run(commandId, operation, params, command.remaining_ms, cancel.signal)
+      .then(({ status }) => this.#note({ ...facts, status }, 'command ended'))
       .catch((error: unknown) =>
         this.#options.log.error({ err: error, commandId }, 'command failed in an unexpected way'),
       )
@@ -153,13 +157,19 @@ export class Executor {
     this.#running.add(running);
   }
 
-  #admit({ operation, params }: CommandPayload): { operation: OperationName; params: unknown } {
+  /** What acts once is somebody's life, and worth a line of its own; the rest is for whoever looks closely. */
+  #note(facts: { readonly operation: OperationName; readonly status?: string }, what: string): void {
+    if (effectOf(facts.operation) === 'once') this.#options.log.info(facts, what);
+    else this.#options.log.debug(facts, what);
+  }
+
+  #admit(commandId: string, { operation, params }: CommandPayload): { operation: OperationName; params: unknown } {
     if (!isOperationName(operation)) {
-      this.#options.log.warn({ operation: operation.slice(0, 64) }, 'Unknown action');
+      this.#options.log.warn({ commandId, operation: operation.slice(0, 64) }, 'Unknown action');
       throw new ControlError('unsupported', `this agent knows no operation ${operation.slice(0, 64)}`);
     }
     if (!this.#options.isAllowed(operation)) {
-      this.#options.log.warn({ operation }, 'operation blocked by agent.yaml');
+      this.#options.log.warn({ commandId, operation }, 'operation blocked by agent.yaml');
       throw new ControlError('operation_not_allowed', `the agent's own configuration does not allow ${operation}`);
     }
     const parsed = OPERATIONS[operation].params.safeParse(params);
@@ -174,7 +184,7 @@ export class Executor {
     params: unknown,
     remainingMs: number,
     cancel: AbortSignal,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const { handlers, clock, log } = this.#options;
     // A task keeps its own time, and its outcome says so.
     using deadline = new Deadline(clock, operation === 'task.start' ? undefined : remainingMs, cancel);
@@ -187,6 +197,7 @@ export class Executor {
     }
     await this.#store(commandId, operation, outcome);
     this.#link?.send('command_response', outcome, commandId);
+    return outcome;
   }
 
   /** The outcome is told once it is on disk: a full disk delays it, and loses nothing while this process lives. */
@@ -216,6 +227,15 @@ export class Executor {
     }
     this.#link?.send('command_response', outcome, commandId);
   }
+}
+
+/** The ids among an operation's parameters, by which other lines about the same thing are found. */
+function idsIn(params: unknown): { readonly taskId?: unknown; readonly tunnelId?: unknown } {
+  if (typeof params !== 'object' || params === null) return {};
+  return {
+    ...('task_id' in params && { taskId: params.task_id }),
+    ...('tunnel_id' in params && { tunnelId: params.tunnel_id }),
+  };
 }
 
 /** Without a result the answer is null; one that fits no message is not kept either, for it could never be told. */

@@ -8,9 +8,9 @@ import type { OperationHandler } from './executor.ts';
 
 /** The parts of the agent that operations act on. */
 export interface HandlerParts {
-  readonly runner: TaskRunner;
-  readonly tunnels: AgentTunnels;
-  readonly events: EventOutbox;
+  readonly runner: Pick<TaskRunner, 'run'>;
+  readonly tunnels: Pick<AgentTunnels, 'open' | 'close'>;
+  readonly events: Pick<EventOutbox, 'append'>;
   readonly nowMs: () => number;
   readonly info: () => Promise<AgentInfo>;
   readonly settings: () => Record<string, unknown>;
@@ -33,8 +33,8 @@ export function makeHandlers({
     'agent.info': handler(OPERATIONS['agent.info'].params, () => info()),
     'config.get': handler(OPERATIONS['config.get'].params, async () => settings()),
     'task.start': handler(TaskStartParams, (params, signal) => runTask(runner, events, nowMs, params, signal)),
-    'tunnel.open': handler(OPERATIONS['tunnel.open'].params, async ({ tunnel_id: tunnelId, token }, signal) => {
-      await tunnels.open({ tunnelId, token }, signal);
+    'tunnel.open': handler(OPERATIONS['tunnel.open'].params, async ({ tunnel_id: tunnelId, ...leg }, signal) => {
+      await tunnels.open({ tunnelId, ...leg }, signal);
       return { tunnel_id: tunnelId };
     }),
     'tunnel.close': handler(OPERATIONS['tunnel.close'].params, async ({ tunnel_id: tunnelId, reason }) => {
@@ -45,8 +45,8 @@ export function makeHandlers({
 }
 
 async function runTask(
-  runner: TaskRunner,
-  events: EventOutbox,
+  runner: HandlerParts['runner'],
+  events: HandlerParts['events'],
   nowMs: () => number,
   params: TaskStartParams,
   signal: AbortSignal,

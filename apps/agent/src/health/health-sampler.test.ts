@@ -17,6 +17,7 @@ function sampler(clock: FakeClock, dockerSocket?: string) {
     tasksRunning: () => 1,
     sessions: () => 2,
     tunnels: () => 3,
+    creditStalls: () => 7,
   };
   const health = new HealthSampler({ clock, sources, listenerCheck: new ListenerCheck(clock), dockerSocket });
   return { health, probes: () => probes };
@@ -31,6 +32,7 @@ it('fills a heartbeat that the wire accepts', async () => {
     tasks_running: 1,
     sessions: 2,
     tunnels: 3,
+    credit_stalls: 7,
   });
   expect(sample.memory?.rss_bytes).toBeLessThan(sample.memory?.total_bytes ?? 0);
 });

@@ -16,6 +16,8 @@ export interface HealthSources {
   readonly tasksRunning: () => number;
   readonly sessions: () => number;
   readonly tunnels: () => number;
+  /** Since the start: times that a channel had data and no credit. */
+  readonly creditStalls: () => number;
 }
 
 /** What a sampler needs. */
@@ -72,6 +74,7 @@ export class HealthSampler {
       tasks_running: sources.tasksRunning(),
       sessions: sources.sessions(),
       tunnels: sources.tunnels(),
+      credit_stalls: sources.creditStalls(),
     };
   }
 

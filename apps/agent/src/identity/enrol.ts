@@ -6,6 +6,7 @@ import { fetchJson } from '@drawbridge/runtime';
 import type { TlsIdentity } from '@drawbridge/runtime';
 import { DeviceKey } from './identity.ts';
 import type { IdentityFile } from './identity.ts';
+import { machineIdFor } from './machine-id.ts';
 import { fingerprintOf, isSignedBy } from './verify-server.ts';
 
 /** Whom to enrol with, and as whom. */
@@ -14,6 +15,8 @@ export interface EnrolOptions {
   readonly token: string;
   readonly name: string;
   readonly labels: Labels;
+  /** This machine's own id, of which the control plane gets a hash. */
+  readonly machineId?: string | undefined;
   readonly tls: TlsIdentity;
   readonly proxy?: string | undefined;
 }
@@ -42,6 +45,7 @@ export async function enrol(options: EnrolOptions, signal: AbortSignal): Promise
       proof: deviceKey.sign(enrolStatement(tokenId, deviceKey.publicKey)),
       name: options.name,
       labels: options.labels,
+      ...(options.machineId === undefined ? {} : { machine_id: machineIdFor(server.server_id, options.machineId) }),
     },
     signal,
   );

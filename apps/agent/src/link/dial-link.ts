@@ -14,6 +14,7 @@ import {
 import type { AuthPayload, AuthResponsePayload, HelloPayload } from '@drawbridge/protocol';
 import { dialWebSocket } from '@drawbridge/runtime';
 import type { TlsIdentity } from '@drawbridge/runtime';
+import { machineIdFor } from '../identity/machine-id.ts';
 import { isSignedBy } from '../identity/verify-server.ts';
 import { authToken, authorizationHeader } from './credential.ts';
 import type { Credential } from './credential.ts';
@@ -26,9 +27,12 @@ export interface ServerAccess {
   readonly credential: Credential;
   /** The control plane's key, pinned at enrolment; undefined when TLS alone vouches for it. */
   readonly serverKey: string | undefined;
+  /** Read anew for each dial: certificates are renewed while the agent runs. */
   readonly tls: TlsIdentity;
   readonly proxy: string | undefined;
   readonly noProxy: string | undefined;
+  /** This machine's own id, of which a control plane gets a hash. */
+  readonly machineId?: string | undefined;
 }
 
 /** An accepted link: what the control plane said, and the socket for the rest. */
@@ -44,7 +48,7 @@ class RejectedError extends ControlError {
 }
 
 /** What an agent says of itself when it connects; id and token are added here. */
-export type AgentFacts = Omit<AuthPayload, 'agent_id' | 'auth_token'>;
+export type AgentFacts = Omit<AuthPayload, 'agent_id' | 'auth_token' | 'machine_id'>;
 
 /** Dials, checks that the control plane is the pinned one, signs in (PROTOCOL.md §2.1). */
 export async function dialLink(
@@ -82,7 +86,12 @@ export async function dialLink(
       nonce: hello.nonce,
     });
     const second = firstMessage(first.rest);
-    const payload: AuthPayload = { ...facts, agent_id: access.agentId, auth_token: token };
+    const payload: AuthPayload = {
+      ...facts,
+      agent_id: access.agentId,
+      auth_token: token,
+      ...(access.machineId === undefined ? {} : { machine_id: machineIdFor(hello.server_id, access.machineId) }),
+    };
     raw.send(
       encodeMessage({ id: randomUUID(), type: 'auth', timestamp: new Date(clock.now()).toISOString(), payload }),
     );

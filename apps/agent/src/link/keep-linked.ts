@@ -3,8 +3,8 @@ import { arch, platform, release } from 'node:os';
 import { AdaptiveInterval, BACKOFF, stayLinked } from '@drawbridge/link';
 import type { BackoffOptions, Clock } from '@drawbridge/link';
 import { ControlError } from '@drawbridge/protocol';
-import type { HeartbeatPayload } from '@drawbridge/protocol';
-import { PROGRAM_VERSION } from '@drawbridge/runtime';
+import type { HeartbeatPayload, LinkConfigUpdate } from '@drawbridge/protocol';
+import { DialError, PROGRAM_VERSION } from '@drawbridge/runtime';
 import type { Logger } from '@drawbridge/runtime';
 import type { AgentConfig } from '../config.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -40,6 +40,8 @@ export class LinkKeeper {
   readonly #interval: AdaptiveInterval;
   readonly #instance = randomUUID();
   #serverAheadMs = 0;
+  /** The interval the control plane asked for last, in seconds. */
+  #askedInterval: number | undefined;
   #link: AgentLink | undefined;
 
   constructor(options: KeepLinkedOptions) {
@@ -56,8 +58,27 @@ export class LinkKeeper {
     return this.#interval.intervalMs;
   }
 
-  /** The control plane asks for another interval; the agent's own file caps it. */
-  setInterval(seconds: number): void {
+  /**
+   * The control plane asks for other settings: returns what is done now. An interval longer than that of the agent's own file is
+   * refused with ControlError `operation_not_allowed`: then the agent beats as its file says. A command's time limit comes with the
+   * command; `command_timeout` is only what the control plane means to give.
+   */
+  configure(asked: LinkConfigUpdate): LinkConfigUpdate {
+    const { interval } = this.#options.config.heartbeat;
+    const { heartbeat_interval: seconds, command_timeout: commandTimeout } = asked;
+    if (seconds !== undefined) this.#ask(seconds);
+    if (seconds !== undefined && seconds > interval) {
+      const message = `heartbeat_interval ${seconds}: heartbeat.interval in this agent's own file allows ${interval} at most`;
+      throw new ControlError('operation_not_allowed', message);
+    }
+    const applied = { heartbeat_interval: this.#interval.intervalMs / 1000 };
+    return commandTimeout === undefined ? applied : { ...applied, command_timeout: commandTimeout };
+  }
+
+  /** What is asked again and again changes nothing: an interval that was lowered for an impatient proxy stays low. */
+  #ask(seconds: number): void {
+    if (seconds === this.#askedInterval) return;
+    this.#askedInterval = seconds;
     this.#interval.reset(Math.min(seconds, this.#options.config.heartbeat.interval) * 1000);
     this.#link?.setInterval(this.#interval.intervalMs);
   }
@@ -84,6 +105,8 @@ export class LinkKeeper {
           const code = end.error instanceof ControlError ? end.error.code : 'auth_failed';
           if (code === 'server_key_mismatch')
             log.error({ code }, 'THE CONTROL PLANE IS NOT THE ONE THIS AGENT ENROLLED WITH: nothing was told to it');
+          else if (end.error instanceof DialError && end.error.httpStatus === 403)
+            log.error({ code: 'forbidden' }, `the control plane lets no agent in this way: ${end.reason}`);
           else log.error({ code }, 'the credential of this agent must be rotated: enrol it again');
         },
         onDuplicateIdentity: () =>
@@ -100,8 +123,7 @@ export class LinkKeeper {
     const { user, clock, log } = this.#options;
     const dialled = await this.#dialWithCurrentJournal(signal);
     this.#serverAheadMs = Date.parse(dialled.hello.time) - clock.now();
-    const serverMs = dialled.accepted.config.heartbeat_interval * 1000;
-    if (serverMs < this.#interval.intervalMs) this.#interval.reset(serverMs);
+    this.#ask(dialled.accepted.config.heartbeat_interval);
     const link = new AgentLink({
       dialled,
       clock,
@@ -110,7 +132,8 @@ export class LinkKeeper {
       health: () => user.health(),
     });
     this.#link = link;
-    log.info({ epoch: dialled.accepted.epoch, serverAheadMs: this.#serverAheadMs }, 'Relay channel established');
+    const { epoch, session_id: sessionId } = dialled.accepted;
+    log.info({ sessionId, epoch, serverAheadMs: this.#serverAheadMs }, 'Relay channel established');
     user.linkUp(link);
     link.ended.then(() => user.linkDown()).catch(() => undefined);
     return link;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { systemClock } from '@drawbridge/link';
 import type { TaskOutcome, TaskStartParams } from '@drawbridge/protocol';
 import { eventually, TempDir } from '@drawbridge/testkit';
@@ -50,9 +51,14 @@ export class TaskFixture implements AsyncDisposable {
     return this.runner.run(taskParams(script, params), hooks, signal);
   }
 
+  /** Tells a task that waits for the file `go` in its working directory to go on. */
+  letGo(taskId: string): Promise<void> {
+    return writeFile(join(this.workspaceRoot, taskId, 'work/go'), '');
+  }
+
   /** The text of a file in the directory of a task. */
   text(taskId: string, path: string): Promise<string> {
-    return readFile(`${this.workspaceRoot}/${taskId}/${path}`, 'utf8');
+    return readFile(join(this.workspaceRoot, taskId, path), 'utf8');
   }
 
   /** What a running task has printed so far, once it is `wanted`. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { requires, TempDir } from '@drawbridge/testkit';
 import { systemProcessTable } from './system-process-table.ts';
@@ -120,7 +120,7 @@ it('leaves the processes of other tasks alone', async () => {
   const waiting = tasks.run('echo up; until [ -e go ]; do sleep 0.01; done', { task_id: other });
   await tasks.printed(other, 'up');
   await tasks.run('sleep 1000 & exit 0');
-  await writeFile(`${tasks.workspaceRoot}/${other}/work/go`, '');
+  await tasks.letGo(other);
   expect(await waiting).toMatchObject({ state: 'succeeded' });
 });
 

@@ -41,7 +41,7 @@ it('reads from any offset while the task runs, then what comes, then ends with i
   expect(String((await chunks.next()).value)).toBe('456789');
   const atTheEnd = tasks.runner.read({ task_id: taskId, file: 'output', since: 10, follow: true }, never);
   const later = Promise.all([chunks.next(), atTheEnd.next()]);
-  await writeFile(`${tasks.workspaceRoot}/${taskId}/work/go`, '');
+  await tasks.letGo(taskId);
   expect((await later).map((one) => String(one.value))).toEqual(['abc', 'abc']);
   await running;
   expect(await chunks.next()).toEqual({ done: true, value: undefined });
@@ -119,7 +119,7 @@ it('shows a provider without stream_chunk only when its task has ended, and then
   await tasks.printed(taskId, 'early');
   expect(String(await readAll(tasks, taskId, { follow: false }))).toBe('');
   const followed = readAll(tasks, taskId);
-  await writeFile(`${tasks.workspaceRoot}/${taskId}/work/go`, '');
+  await tasks.letGo(taskId);
   expect(String(await followed)).toBe('early\nlate\n');
   await running;
 });

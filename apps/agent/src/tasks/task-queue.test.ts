@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { getEventListeners } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { TaskFixture } from './task-fixture.ts';
 
@@ -15,7 +15,7 @@ async function busyFixture() {
   return {
     tasks,
     holder,
-    go: () => writeFile(`${tasks.workspaceRoot}/${holderId}/work/go`, ''),
+    go: () => tasks.letGo(holderId),
     [Symbol.asyncDispose]: () => tasks[Symbol.asyncDispose](),
   };
 }

@@ -86,7 +86,7 @@ it('refuses a task that is running already, and lets that one finish', async () 
   const first = tasks.run('echo up; until [ -e go ]; do sleep 0.01; done', { task_id: taskId });
   await tasks.printed(taskId, 'up');
   expect(await tasks.run('true', { task_id: taskId })).toMatchObject({ error: { code: 'conflict' } });
-  await writeFile(`${tasks.workspaceRoot}/${taskId}/work/go`, '');
+  await tasks.letGo(taskId);
   expect(await first).toMatchObject({ state: 'succeeded' });
 });
 

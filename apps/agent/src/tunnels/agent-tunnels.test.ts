@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { SignJWT } from 'jose';
 import { FakeClock, listeningPort } from '@drawbridge/testkit';
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { expect, it } from 'vitest';
-import { memoryLog } from '../agent-fixture.ts';
 import { DeviceKey } from '../identity/identity.ts';
 import { AgentTunnels } from './agent-tunnels.ts';
 
@@ -36,6 +36,7 @@ async function makeTunnels(serverKey: string | undefined) {
     serverNowMs: () => clock.now(),
     channels: {},
     isAllowed: () => true,
+    domains: { ps: 1, rdp_vnc_webrtc: 1, ssh: 0, winrm: 0 },
   });
   const expires = Math.floor(clock.now() / 1000) + 120;
   return {
@@ -68,7 +69,7 @@ it.each<[string, (tunnelId: string, expires: number) => Promise<string>, string 
   await using made = await makeTunnels(serverKey);
   const tunnelId = randomUUID();
   const token = await make(tunnelId, made.expires);
-  const opening = made.tunnels.open({ tunnelId, token }, new AbortController().signal);
+  const opening = made.tunnels.open({ tunnelId, kind: 'system', token }, new AbortController().signal);
   await expect(opening).rejects.toMatchObject({ code });
   expect(made.dials()).toBe(0);
 });
@@ -77,7 +78,9 @@ it('dials with a good one, and says that nobody answered', async () => {
   await using made = await makeTunnels(SERVER.publicKey);
   const tunnelId = randomUUID();
   const token = await tokenBy(SERVER, tunnelId, made.expires);
-  await expect(made.tunnels.open({ tunnelId, token }, new AbortController().signal)).rejects.toMatchObject({
+  await expect(
+    made.tunnels.open({ tunnelId, kind: 'system', token }, new AbortController().signal),
+  ).rejects.toMatchObject({
     kind: 'refused',
   });
   expect(made.dials()).toBe(1);

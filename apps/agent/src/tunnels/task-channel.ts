@@ -3,25 +3,39 @@ import { CloseReason, ControlError, TaskChannelMetadata, firstIssue } from '@dra
 import type { Logger } from '@drawbridge/runtime';
 import { errorPayload } from '../link/agent-link.ts';
 import type { TaskRunner } from '../tasks/task-runner.ts';
+import type { ChannelServer } from './agent-tunnels.ts';
+
+/** Where output is read. */
+type OutputSource = Pick<TaskRunner, 'size' | 'read'>;
 
 /**
  * Serves a task's output from disk: from the offset asked for, live when followed, then CLOSE 0. Nothing is read ahead of
  * the channel's credit but one chunk.
  */
-export function taskChannel(runner: TaskRunner, log: Logger): (offer: ChannelOffer) => void {
-  return (offer) => {
+export function taskChannel(runner: OutputSource, log: Logger): ChannelServer {
+  return (offer, tunnelId) => {
     const parsed = TaskChannelMetadata.safeParse(offer.metadata);
     if (!parsed.success) return offer.refuse('invalid_request', firstIssue(parsed.error));
     const { task_id: taskId, file, since, actor } = parsed.data;
-    log.info({ taskId, file, since, actor }, 'output read');
-    serve(runner, offer, parsed.data).catch((error: unknown) => {
-      if (error instanceof ControlError) offer.refuse(error.code, error.message);
-      else log.error({ err: error, taskId: parsed.data.task_id }, 'output not served');
+    log.info({ taskId, tunnelId, channelId: offer.id, file, since, actor }, 'output read');
+    const logBug = (error: unknown) => {
+      if (!(error instanceof ControlError)) log.error({ err: error, taskId }, 'output not served');
+    };
+    serve(runner, offer, parsed.data, logBug).catch((error: unknown) => {
+      logBug(error);
+      const { code, message } = errorPayload(error);
+      offer.refuse(code, message);
     });
   };
 }
 
-async function serve(runner: TaskRunner, offer: ChannelOffer, request: TaskChannelMetadata): Promise<void> {
+/** Rejects as long as the offer has no answer; what fails later ends the channel. */
+async function serve(
+  runner: OutputSource,
+  offer: ChannelOffer,
+  request: TaskChannelMetadata,
+  logBug: (error: unknown) => void,
+): Promise<void> {
   const size = await runner.size(request);
   if (!request.follow && request.since > size) {
     throw new ControlError('invalid_request', `since ${request.since} is past the end: there are ${size} bytes`);
@@ -35,14 +49,14 @@ async function serve(runner: TaskRunner, offer: ChannelOffer, request: TaskChann
   } catch (error) {
     if (gone.signal.aborted) return;
     channel.close({ code: CloseReason.TargetUnreachable, reason: errorPayload(error).message });
-    if (!(error instanceof ControlError)) throw error;
+    logBug(error);
   }
   await channel.ended;
 }
 
 /** Without `follow` just the bytes that were there at the start: the reader was told how many. */
 async function pour(
-  runner: TaskRunner,
+  runner: OutputSource,
   channel: Channel,
   request: TaskChannelMetadata,
   bytesMax: number | undefined,

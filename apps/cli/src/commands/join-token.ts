@@ -1,75 +1,77 @@
 import type { Command } from 'commander';
+import type { IssuedJoinToken, JoinTokenView } from '@drawbridge/client';
 import { connect } from '../access.ts';
+import type { AccessOptions } from '../access.ts';
+import { describeCommand } from '../describe-command.ts';
 import { parseDuration } from '../durations.ts';
 import { UsageError } from '../exit-codes.ts';
-import { printJson, table } from '../output.ts';
+import { parseLabel } from '../labels.ts';
+import { labelText, line, plain, print, printAll } from '../output.ts';
+import type { JsonOption } from '../output.ts';
+import { collect } from '../repeatable.ts';
+import { table } from '../table.ts';
+import type { Column } from '../table.ts';
 
-interface CreateOptions {
+type Common = JsonOption & AccessOptions;
+
+interface CreateOptions extends Common {
   readonly ttl: string;
   readonly uses: string;
   readonly label: readonly string[];
-  readonly json?: boolean;
 }
 
-export function addJoinToken(program: Command): void {
-  const tokens = program
-    .command('join-token')
-    .summary('make and revoke the tokens that machines enrol with')
-    .description('Tokens that let a machine enrol. Each is shown once.');
-  tokens
-    .command('create')
-    .description('Makes a join token and prints how to use it.')
+export function defineJoinToken(group: Command): void {
+  group.description('Tokens that let a machine enrol. Each is shown once.');
+  describeCommand(group.command('create'), {
+    does: 'Makes a join token and prints how to use it.',
+    examples: ['join-token create', 'join-token create --ttl 10m --uses 20 --label site=lab'],
+    json: 'document',
+  })
     .option('--ttl <duration>', 'how long it works (24h at most)', '1h')
     .option('--uses <n>', 'how many machines may use it', '1')
-    .option(
-      '--label <k=v>',
-      'bind agents to this label; may be given again',
-      (value: string, all: readonly string[]) => [...all, value],
-      [],
-    )
-    .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample:\n  drawbridge join-token create --ttl 10m --label site=lab')
+    .option('--label <k=v>', 'bind agents to this label; may be given again', collect, [])
     .action(async (options: CreateOptions) => {
-      const issued = await (
-        await connect()
-      ).createJoinToken({
+      const wanted = {
         ttlSeconds: parseDuration(options.ttl),
-        uses: Number(options.uses),
+        uses: parseUses(options.uses),
         labels: Object.fromEntries(options.label.map(parseLabel)),
-      });
-      if (options.json === true) return printJson(issued);
-      process.stdout.write(
-        `On the machine, until ${issued.expires_at}:\n\n  drawbridge agent enroll ${issued.url} --token ${issued.token}\n  drawbridge agent\n\n`,
-      );
+      };
+      print(await (await connect(options)).createJoinToken(wanted), options, howToUse);
     });
-  tokens
-    .command('ls')
-    .description('Lists join tokens, without their secrets.')
-    .option('--json', 'one JSON document per line')
-    .addHelpText('after', '\nExample:\n  drawbridge join-token ls')
-    .action(async (options: { json?: boolean }) => {
-      const items = await (await connect()).listJoinTokens();
-      if (options.json === true) return items.forEach(printJson);
-      const rows = items.map((token) => [
-        token.id,
-        `${token.uses_left}/${token.uses}`,
-        token.revoked ? 'revoked' : token.expires_at,
-      ]);
-      process.stdout.write(table(['TOKEN', 'USES LEFT', 'EXPIRES'], rows));
-    });
-  tokens
-    .command('rm')
-    .description('Revokes a join token.')
-    .argument('<id>', 'id of the token')
-    .addHelpText('after', '\nExample:\n  drawbridge join-token rm 01a1fe6b-4ad7-73ce-bd40-b474a2723683')
-    .action(async (id: string) => {
-      await (await connect()).revokeJoinToken(id);
-      process.stdout.write(`revoked ${id}\n`);
+  describeCommand(group.command('ls'), {
+    does: 'Lists join tokens, without their secrets.',
+    examples: ['join-token ls'],
+    json: 'lines',
+  }).action(async (options: Common) => {
+    const items = await (await connect(options)).listJoinTokens();
+    printAll(items, options, () => table(COLUMNS, items));
+  });
+  describeCommand(group.command('rm'), {
+    does: 'Revokes a join token.',
+    examples: ['join-token rm 01a1fe6b-4ad7-73ce-bd40-b474a2723683'],
+    json: 'document',
+  })
+    .argument('<join-token>', 'id of the token')
+    .action(async (id: string, options: Common) => {
+      await (await connect(options)).revokeJoinToken(id);
+      print({ id, revoked: true }, options, () => line(`revoked ${id}`));
     });
 }
 
-function parseLabel(text: string): [string, string] {
-  const index = text.indexOf('=');
-  if (index < 1) throw new UsageError(`--label ${text}: expected key=value`);
-  return [text.slice(0, index), text.slice(index + 1)];
+const COLUMNS: readonly Column<JoinTokenView>[] = [
+  { header: 'TOKEN', cell: ({ id }) => id, isWhole: true },
+  { header: 'USES LEFT', cell: (token) => `${token.uses_left}/${token.uses}` },
+  { header: 'LABELS', cell: ({ labels }) => labelText(labels) },
+  { header: 'EXPIRES', cell: (token) => (token.revoked ? 'revoked' : token.expires_at) },
+];
+
+function howToUse({ url, token, expires_at: expiresAt }: IssuedJoinToken): string {
+  const enrol = `drawbridge agent enroll ${plain(url)} --token ${plain(token)}`;
+  return `On the machine, until ${plain(expiresAt)}:\n\n  ${enrol}\n  drawbridge agent\n\n`;
+}
+
+function parseUses(text: string): number {
+  const uses = Number(text);
+  if (!Number.isInteger(uses) || uses < 1) throw new UsageError(`--uses ${text}: write a number from 1 on`);
+  return uses;
 }

@@ -1,14 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { connect } from '../access.ts';
+import type { AccessOptions } from '../access.ts';
+import { describeCommand } from '../describe-command.ts';
 import { parseDuration } from '../durations.ts';
-import { UsageError } from '../exit-codes.ts';
-import { printJson } from '../output.ts';
+import { readInstructions } from '../instructions.ts';
+import { line, note, printJson } from '../output.ts';
+import type { JsonOption } from '../output.ts';
 import { patience } from '../patience.ts';
 import { interruptible, streamTask } from '../stream-task.ts';
 
-interface RunOptions {
+interface RunOptions extends JsonOption, AccessOptions {
   readonly provider: string;
   readonly file?: string;
   readonly timeout?: string;
@@ -17,14 +18,18 @@ interface RunOptions {
   readonly ttl?: string;
   readonly mode?: string;
   readonly model?: string;
-  readonly json?: boolean;
 }
 
-export function addRun(program: Command): void {
-  program
-    .command('run')
-    .summary('run a task on an agent and stream its output')
-    .description('Runs a task on an agent, streams its output, and ends with its exit code.')
+export function defineRun(command: Command): void {
+  describeCommand(command, {
+    does: 'Runs a task on an agent, streams its output, and ends with its exit code.',
+    examples: [
+      "run build-1 --provider shell 'uname -a'",
+      'run build-1 --provider shell --file deploy.sh --timeout 1h',
+      "echo 'df -h' | drawbridge run build-1 --provider shell -",
+    ],
+    json: 'lines',
+  })
     .argument('<agent>', 'id or name')
     .argument('[instructions]', 'what to do, or - to read it from standard input')
     .requiredOption('-p, --provider <name>', 'who does it: shell, or what the agent has')
@@ -35,18 +40,13 @@ export function addRun(program: Command): void {
     .option('--ttl <duration>', 'how long to wait for it (default 24h)')
     .option('--mode <mode>', "the provider's mode")
     .option('--model <model>', "the provider's model")
-    .option('--json', 'one JSON document per line')
-    .addHelpText(
-      'after',
-      "\nExamples:\n  drawbridge run build-1 --provider shell 'uname -a'\n  drawbridge run build-1 --provider shell --file deploy.sh --timeout 1h",
-    )
     .action(async (agent: string, instructions: string | undefined, options: RunOptions) => {
       process.exitCode = await run(agent, instructions, options);
     });
 }
 
 async function run(agent: string, given: string | undefined, options: RunOptions): Promise<number> {
-  const client = await connect();
+  const client = await connect(options);
   const instructions = await readInstructions(given, options.file);
   const task = await client.createTask(
     {
@@ -64,21 +64,13 @@ async function run(agent: string, given: string | undefined, options: RunOptions
   const json = options.json === true;
   if (options.detach === true) {
     if (json) printJson(task);
-    else process.stdout.write(`${task.id}\n`);
+    else process.stdout.write(line(task.id));
     return 0;
   }
   if (json) printJson({ type: 'task', task });
   const cancel = () => {
     process.stderr.write('\ncancelling the task (Ctrl-C again leaves it running) …\n');
-    client.cancelTask(task.id).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+    client.cancelTask(task.id).catch((error: Error) => note(error.message, 'red'));
   };
   return interruptible((signal) => streamTask(client, task.id, { json }, signal), cancel);
-}
-
-async function readInstructions(given: string | undefined, file: string | undefined): Promise<string> {
-  if (given !== undefined && file !== undefined) throw new UsageError('give instructions or --file, not both');
-  if (file !== undefined) return readFile(file, 'utf8');
-  if (given === '-') return text(process.stdin);
-  if (given === undefined) throw new UsageError('no instructions: give a text, --file FILE, or - for standard input');
-  return given;
 }

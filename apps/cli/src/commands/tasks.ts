@@ -1,95 +1,118 @@
 import type { Command } from 'commander';
+import { Option } from 'commander';
+import { TaskView } from '@drawbridge/client';
+import type { AgentView, TaskFilter } from '@drawbridge/client';
+import { systemClock } from '@drawbridge/link/clock';
 import { connect } from '../access.ts';
-import { UsageError } from '../exit-codes.ts';
-import { ago, printJson, table } from '../output.ts';
-import { interruptible, outcomeLine, pour, streamTask } from '../stream-task.ts';
+import type { AccessOptions } from '../access.ts';
+import { describeCommand } from '../describe-command.ts';
+import { ExitCode, UsageError } from '../exit-codes.ts';
+import { ago, line, print, printAll } from '../output.ts';
+import type { JsonOption } from '../output.ts';
+import { interruptible, outcomeLine, pour, stateColour, streamTask } from '../stream-task.ts';
+import { facts, table } from '../table.ts';
+import type { Column } from '../table.ts';
 
-interface JsonOption {
-  readonly json?: boolean;
+type Common = JsonOption & AccessOptions;
+
+interface LogsOptions extends Common {
+  readonly follow?: boolean;
+  readonly since: string;
 }
 
-export function addTasks(program: Command): void {
-  const tasks = program
-    .command('tasks')
-    .summary('list, show, read and cancel tasks')
-    .description('Tasks and what they wrote.');
-  tasks
-    .command('ls')
-    .description('Lists the newest tasks.')
+const EXAMPLE_ID = '01a1fe6b-4ad7-73ce-bd40-b474a2723683';
+
+export function defineTasks(group: Command): void {
+  group.description('Tasks and what they wrote.');
+  describeCommand(group.command('ls'), {
+    does: 'Lists the newest tasks.',
+    examples: ['tasks ls --agent build-1', 'tasks ls --state running --selector site=lab'],
+    json: 'lines',
+  })
     .option('--agent <agent>', 'only of this agent')
+    .option('-l, --selector <selector>', 'only of agents with these labels (k=v,…)')
+    .addOption(new Option('--state <state>', 'only in this state').choices(TaskView.shape.state.options))
     .option('--limit <n>', 'how many', '20')
-    .option('--json', 'one JSON document per line')
-    .addHelpText('after', '\nExample:\n  drawbridge tasks ls --agent build-1')
-    .action(async (options: JsonOption & { agent?: string; limit: string }) => {
-      const client = await connect();
-      const limit = Number(options.limit);
-      if (!(Number.isInteger(limit) && limit >= 1 && limit <= 200)) throw new UsageError('--limit is 1 to 200');
-      const [items, agents] = await Promise.all([
-        client.listTasks({ limit, agent: options.agent }),
-        client.listAgents(),
-      ]);
-      if (options.json === true) return items.forEach(printJson);
-      const names = new Map(agents.map(({ id, name }) => [id, name]));
-      const rows = items.map((task) => [
-        task.id,
-        names.get(task.agent_id) ?? task.agent_id,
-        task.provider,
-        task.state,
-        task.exit_code === null ? '' : String(task.exit_code),
-        ago(task.created_at, Date.now()),
-      ]);
-      process.stdout.write(table(['TASK', 'AGENT', 'PROVIDER', 'STATE', 'EXIT', 'CREATED'], rows));
-    });
-  tasks
-    .command('show')
-    .description('Shows what is known of a task.')
+    .action(listTasks);
+  describeCommand(group.command('show'), {
+    does: 'Shows what is known of a task.',
+    examples: [`tasks show ${EXAMPLE_ID}`],
+    json: 'document',
+  })
     .argument('<task>', 'id')
-    .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample:\n  drawbridge tasks show 01a1fe6b-4ad7-73ce-bd40-b474a2723683')
-    .action(async (id: string, options: JsonOption) => {
-      const task = await (await connect()).getTask(id);
-      if (options.json === true) return printJson(task);
-      const rows = Object.entries(task).map(([key, value]) => [
-        key,
-        typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? ''),
-      ]);
-      process.stdout.write(table(['KEY', 'VALUE'], rows));
+    .action(async (id: string, options: Common) => {
+      print(await (await connect(options)).getTask(id), options, factsOf);
     });
-  tasks
-    .command('logs')
-    .description('Prints what a task wrote; with -f on, until it has ended.')
+  describeCommand(group.command('logs'), {
+    does: 'Prints what a task wrote; with -f on, until it has ended.',
+    examples: [`tasks logs -f ${EXAMPLE_ID}`],
+    json: 'lines',
+  })
     .argument('<task>', 'id')
     .option('-f, --follow', 'go on until the task has ended, and end with its exit code')
     .option('--since <offset>', 'start at this byte', '0')
-    .option('--json', 'one JSON document per line')
-    .addHelpText('after', '\nExample:\n  drawbridge tasks logs -f 01a1fe6b-4ad7-73ce-bd40-b474a2723683')
-    .action(async (id: string, options: JsonOption & { follow?: boolean; since: string }) => {
-      const since = Number(options.since);
-      if (!Number.isSafeInteger(since) || since < 0) throw new UsageError('--since is a number of bytes');
-      const client = await connect();
-      const json = options.json === true;
-      if (options.follow !== true) return pour(client.readOutput(id, 'output', since), { json, since });
-      const leave = () => process.exit(130);
-      process.exitCode = await interruptible((signal) => streamTask(client, id, { json, since }, signal), leave);
-    });
-  tasks
-    .command('result')
-    .description("Prints a task's result.")
+    .action(printLogs);
+  describeCommand(group.command('result'), {
+    does: "Prints a task's result.",
+    examples: [`tasks result ${EXAMPLE_ID}`],
+    json: 'lines',
+  })
     .argument('<task>', 'id')
-    .addHelpText('after', '\nExample:\n  drawbridge tasks result 01a1fe6b-4ad7-73ce-bd40-b474a2723683')
-    .action(async (id: string) => pour((await connect()).readOutput(id, 'result'), { json: false }));
-  tasks
-    .command('cancel')
-    .description('Cancels a task: what it started is ended.')
-    .argument('<task>', 'id')
-    .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample:\n  drawbridge tasks cancel 01a1fe6b-4ad7-73ce-bd40-b474a2723683')
-    .action(async (id: string, options: JsonOption) => {
-      const task = await (await connect()).cancelTask(id);
-      if (options.json === true) printJson(task);
-      else
-        process.stdout.write(
-          task.ended_at === null ? `task ${task.id} is being cancelled\n` : `${outcomeLine(task)}\n`,
-        );
+    .action(async (id: string, options: Common) => {
+      await pour((await connect(options)).readOutput(id, 'result'), { json: options.json === true });
     });
+  describeCommand(group.command('cancel'), {
+    does: 'Cancels a task: what it started is ended.',
+    examples: [`tasks cancel ${EXAMPLE_ID}`],
+    json: 'document',
+  })
+    .argument('<task>', 'id')
+    .action(async (id: string, options: Common) => {
+      print(await (await connect(options)).cancelTask(id), options, (task) =>
+        task.ended_at === null ? line(`task ${task.id} is being cancelled`) : `${outcomeLine(task)}\n`,
+      );
+    });
+}
+
+async function listTasks(options: Common & Omit<TaskFilter, 'limit'> & { limit: string }): Promise<void> {
+  const limit = Number(options.limit);
+  if (!(Number.isInteger(limit) && limit >= 1 && limit <= 200)) throw new UsageError('--limit is 1 to 200');
+  const client = await connect(options);
+  const items = await client.listTasks({ ...options, limit });
+  if (options.json === true) return printAll(items, options, () => '');
+  process.stdout.write(table(columns(await client.listAgents()), items));
+}
+
+async function printLogs(id: string, options: LogsOptions): Promise<void> {
+  const since = Number(options.since);
+  if (!Number.isSafeInteger(since) || since < 0) throw new UsageError('--since is a number of bytes');
+  const client = await connect(options);
+  const json = options.json === true;
+  if (options.follow !== true) return pour(client.readOutput(id, 'output', since), { json, since });
+  const leave = () => process.exit(ExitCode.Interrupted);
+  process.exitCode = await interruptible((signal) => streamTask(client, id, { json, since }, signal), leave);
+}
+
+function columns(agents: readonly AgentView[]): Column<TaskView>[] {
+  const names = new Map(agents.map(({ id, name }) => [id, name]));
+  return [
+    { header: 'TASK', cell: ({ id }) => id, isWhole: true },
+    { header: 'AGENT', cell: (task) => names.get(task.agent_id) ?? task.agent_id },
+    { header: 'STATE', cell: ({ state }) => state, isWhole: true, colour: ({ state }) => stateColour(state) },
+    {
+      header: 'EXIT',
+      cell: (task) => (task.exit_code === null ? '' : String(task.exit_code)),
+      isWhole: true,
+      isExtra: true,
+    },
+    { header: 'CREATED', cell: (task) => ago(task.created_at, systemClock.now()), isWhole: true, isExtra: true },
+    { header: 'PROVIDER', cell: ({ provider }) => provider, isExtra: true },
+  ];
+}
+
+function factsOf({ error, ...task }: TaskView): string {
+  return facts([
+    ...Object.entries(task).map(([key, value]) => [key.replaceAll('_', ' '), String(value ?? '')] as const),
+    ['error', error === null ? '' : `${error.message} (${error.code})`],
+  ]);
 }

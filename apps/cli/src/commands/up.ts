@@ -6,10 +6,13 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Shutdown, dataDirOf, makeDataDir, writeFileAtomic } from '@drawbridge/runtime';
 import type { DrawbridgeClient } from '@drawbridge/client';
-import { LOCAL_FILE, clientFor, readLocal } from '../access.ts';
-import type { LocalFile } from '../access.ts';
+import { clientFor } from '../access.ts';
 import { ChildProgram } from '../child-program.ts';
+import { Contexts, LOCAL_CONTEXT } from '../contexts.ts';
+import { describeCommand } from '../describe-command.ts';
 import { UsageError } from '../exit-codes.ts';
+import { LOCAL_FILE, readLocal } from '../local.ts';
+import type { LocalFile } from '../local.ts';
 import { colour } from '../output.ts';
 import { patience } from '../patience.ts';
 import { interruptible, streamTask } from '../stream-task.ts';
@@ -25,16 +28,17 @@ interface UpOptions {
   readonly once?: string;
 }
 
-export function addUp(program: Command): void {
-  program
-    .command('up')
-    .summary('a control plane and an agent on this machine')
-    .description('Starts a control plane and one agent on this machine that dials out to it. Ctrl-C drains both.')
+export function defineUp(command: Command): void {
+  describeCommand(command, {
+    does: 'Starts a control plane and one agent on this machine that dials out to it. Ctrl-C drains both.',
+    examples: ['up', "up --once 'uname -a'"],
+    json: 'none',
+    isRemote: false,
+  })
     .option('--port <port>', `port to listen on (default ${PORT_DEFAULT}; a free one with --once)`)
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--data <dir>', 'where state is kept')
     .option('--once <script>', 'run this script as a task, print its output, end with its exit code')
-    .addHelpText('after', "\nExamples:\n  drawbridge up\n  drawbridge up --once 'uname -a'")
     .action(async (options: UpOptions) => {
       process.exitCode = await up(options);
     });
@@ -57,7 +61,7 @@ async function up(options: UpOptions): Promise<number> {
   if (options.once !== undefined) return await runOnce(client, options.once, shutdown);
 
   const link = await client.createSignInLink();
-  process.stdout.write(welcome(local.url, link, dataDir));
+  process.stdout.write(welcome(local.url, link, dataDir, await contextWords()));
   const ended = await Promise.race([once(shutdown.drain, 'abort').then(() => undefined), agent.exited]);
   if (ended !== undefined) throw new Error(`the agent ended with ${ended}: see ${join(dataDir, 'agent.log')}`);
   return 0;
@@ -127,15 +131,23 @@ async function readToken(local: LocalFile): Promise<string> {
   return (await readFile(local.token_file, 'utf8')).trim();
 }
 
-function welcome(url: string, link: string, dataDir: string): string {
+/** What to add to a command that is for the control plane here, when another one is in use. */
+async function contextWords(): Promise<string> {
+  const { currentName } = await Contexts.open(dataDirOf(undefined, process.env));
+  const asksElsewhere =
+    (process.env['DRAWBRIDGE_URL'] ?? '') !== '' || (currentName ?? LOCAL_CONTEXT) !== LOCAL_CONTEXT;
+  return asksElsewhere ? ` --context ${LOCAL_CONTEXT}` : '';
+}
+
+function welcome(url: string, link: string, dataDir: string, context: string): string {
   return [
     '',
     `  ${colour('bold', 'Drawbridge')} is up at ${url}`,
     '',
     `  Sign in (once, within the hour):  ${colour('blue', link)}`,
     '',
-    "  Run something:                    bin/drawbridge run local --provider shell 'uname -a'",
-    '  Add a machine:                    bin/drawbridge join-token create',
+    "  Run something:                    bin/drawbridge run local --provider shell 'uname -a'" + context,
+    '  Add a machine:                    bin/drawbridge join-token create' + context,
     `  State and logs:                   ${dataDir}`,
     '',
     '  Ctrl-C stops it.',

@@ -1,10 +1,12 @@
+import { memoryLog } from '@drawbridge/runtime/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ControlPlaneFixture, memoryLog } from '../control-plane-fixture.ts';
+import { ControlPlaneFixture } from '../control-plane-fixture.ts';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import { TunnelTokens } from '../tunnels/tunnel-tokens.ts';
 import { ServerIdentity } from '../identity/server-identity.ts';
 import { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import { verifyAgentToken } from './agent-auth.ts';
+import { AgentActivity } from './agent-activity.ts';
 import { AgentService } from './agent-service.ts';
 
 let control: ControlPlaneFixture;
@@ -14,7 +16,21 @@ beforeEach(async () => {
   const { clock, parts, dir } = control;
   const { log } = memoryLog();
   const tokens = new TunnelTokens(await ServerIdentity.load(dir.join('server-identity.json')), clock);
-  const tunnels = new SystemTunnels({ commands: parts.commands, presence: parts.presence, tokens, clock, log });
+  const activity = new AgentActivity({
+    audit: { record: () => Promise.resolve() },
+    publish: () => undefined,
+    log,
+    refusals: { spend: () => true },
+  });
+  const tunnels = new SystemTunnels({
+    commands: parts.commands,
+    presence: parts.presence,
+    tokens,
+    clock,
+    log,
+    metrics: parts.metrics,
+    activity,
+  });
   agents = new AgentService({ ...parts, tunnels, clock, log });
 });
 afterEach(() => control[Symbol.asyncDispose]());
@@ -26,7 +42,9 @@ it('finds an agent by its id and by its name, until it is revoked', async () => 
   await agents.revoke('build-1');
   await expect(agents.find(agentId)).rejects.toMatchObject({ code: 'agent_not_found' });
   await expect(agents.find('build-1')).rejects.toMatchObject({ code: 'agent_not_found' });
-  expect(await agents.list(10, undefined)).toEqual([]);
+  expect(await agents.list({ limit: 10, cursor: undefined }, { scope: [[]], selector: [], status: undefined })).toEqual(
+    [],
+  );
 });
 
 it('cuts the link of a revoked agent, and settles what was under way', async () => {
@@ -57,4 +75,13 @@ it('makes an agent with an API key that is shown once and expires', async () => 
   await verifyAgentToken(row, key, at(59_999));
   await expect(verifyAgentToken(row, key, at(60_000))).rejects.toMatchObject({ code: 'auth_failed' });
   await expect(agents.createWithKey('relay-1', {}, 60)).rejects.toMatchObject({ code: 'agent_name_taken' });
+});
+
+it('changes an agent only as it was when somebody decided that: its labels decide who may', async () => {
+  await control.addAgent('build-1');
+  const before = await agents.find('build-1');
+  const moved = await agents.update(before, { name: 'build-1', labels: { env: 'prod' } });
+  const late = agents.update(before, { name: 'build-1', labels: { env: 'dev', mine: 'yes' } });
+  await expect(late).rejects.toMatchObject({ code: 'conflict' });
+  expect(await agents.find('build-1')).toMatchObject({ labels: moved.labels });
 });

@@ -1,13 +1,15 @@
+import type { AgentView } from '@drawbridge/protocol/api';
 import type { AgentRow } from '../store/agents-repository.ts';
+import { labelsOf } from './agent-resource.ts';
 import type { LiveLink } from './presence.ts';
 
 /** An agent as the API shows it. What the agent says of itself is its own word: untrusted text. */
-export function agentView(row: AgentRow, link: LiveLink | undefined) {
+export function agentView(row: AgentRow, link: LiveLink | undefined): AgentView {
   return {
     id: row.agent_id,
     name: row.name,
-    labels: JSON.parse(row.labels) as Record<string, string>,
-    status: link === undefined ? ('offline' as const) : ('online' as const),
+    labels: labelsOf(row),
+    status: link === undefined ? 'offline' : 'online',
     version: row.version,
     os: row.os,
     arch: row.arch,
@@ -19,4 +21,3 @@ export function agentView(row: AgentRow, link: LiveLink | undefined) {
     health: link?.health ?? null,
   };
 }
-export type AgentView = ReturnType<typeof agentView>;

@@ -1,12 +1,14 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { enrolStatement } from '@drawbridge/protocol';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ADMIN, ControlPlaneFixture } from '../control-plane-fixture.ts';
 import { ServerIdentity } from '../identity/server-identity.ts';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import { Enrolment } from './enrolment.ts';
 import type { EnrolRequest } from './enrolment.ts';
 import { JoinTokens } from './join-tokens.ts';
+
+const AGENTS_PER_HOST_MAX = 2;
 
 let control: ControlPlaneFixture;
 let tokens: JoinTokens;
@@ -15,7 +17,7 @@ beforeEach(async () => {
   control = await ControlPlaneFixture.make();
   const identity = await ServerIdentity.load(control.dir.join('identity.json'));
   tokens = new JoinTokens(identity, control.parts.db, control.clock);
-  enrolment = new Enrolment(control.parts.db, tokens, control.clock);
+  enrolment = new Enrolment(control.parts.db, tokens, control.clock, AGENTS_PER_HOST_MAX);
 });
 afterEach(() => control[Symbol.asyncDispose]());
 
@@ -30,11 +32,11 @@ function request(token: string, more: Partial<EnrolRequest> = {}): EnrolRequest 
   const proof = sign(null, Buffer.from(enrolStatement(token.split('.')[0] ?? '', raw)), privateKey).toString(
     'base64url',
   );
-  return { token, publicKey: raw, proof, name: 'build-1', labels: {}, ...more };
+  return { token, publicKey: raw, proof, name: 'build-1', labels: {}, machineId: 'machine-1', ...more };
 }
 
 async function usesLeft(): Promise<number | undefined> {
-  return (await tokens.list(10))[0]?.uses_left;
+  return (await tokens.list(10, undefined))[0]?.uses_left;
 }
 
 it('makes an agent of a token and a key, and stores neither secret', async () => {
@@ -106,4 +108,44 @@ it('refuses a token that has expired or was revoked', async () => {
   await tokens.revoke(revoked.id);
   await expect(enrolment.enrol(request(revoked.token))).rejects.toMatchObject({ code: 'join_token_invalid' });
   await expect(tokens.revoke(revoked.id)).rejects.toMatchObject({ code: 'join_token_not_found' });
+});
+
+describe('agents of one machine', () => {
+  const enrol = async (name: string, machineId: string) => {
+    const { token } = await issue();
+    return enrolment.enrol(request(token, { name, machineId }));
+  };
+
+  it('are so many, and the token of one more is not used up', async () => {
+    await enrol('build-1', 'machine-1');
+    await enrol('build-2', 'machine-1');
+    await expect(enrol('build-3', 'machine-1')).rejects.toMatchObject({
+      code: 'host_limit',
+      message: 'this machine has 2 agents already: revoke some, or raise agents.max_agents_per_host',
+    });
+    expect(await usesLeft()).toBe(1);
+  });
+
+  it('are counted for each machine by itself', async () => {
+    await enrol('build-1', 'machine-1');
+    await enrol('build-2', 'machine-1');
+    await expect(enrol('build-3', 'machine-2')).resolves.toMatchObject({ name: 'build-3' });
+  });
+
+  it('make room when one is revoked', async () => {
+    const { agentId } = await enrol('build-1', 'machine-1');
+    await enrol('build-2', 'machine-1');
+    await new AgentsRepository(control.parts.db).revoke(agentId, new Date(control.clock.now()).toISOString());
+    await expect(enrol('build-3', 'machine-1')).resolves.toMatchObject({ name: 'build-3' });
+  });
+
+  it('count where they run now, not where they enrolled', async () => {
+    const agents = new AgentsRepository(control.parts.db);
+    const { agentId } = await enrol('build-1', 'machine-1');
+    const facts = { version: '1', os: null, arch: null, capabilities: '[]' };
+    await agents.connect(agentId, { ...facts, machine_id: 'machine-2' }, new Date(control.clock.now()).toISOString());
+    expect(await agents.countOnMachine('machine-1')).toBe(0);
+    await agents.connect(agentId, facts, new Date(control.clock.now()).toISOString());
+    expect(await agents.countOnMachine('machine-2'), 'it did not say').toBe(1);
+  });
 });

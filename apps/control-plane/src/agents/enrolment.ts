@@ -5,7 +5,8 @@ import type { Labels } from '@drawbridge/protocol';
 import type { Clock } from '@drawbridge/link';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
-import { isUniqueViolation } from '../store/sqlite/statement-error.ts';
+import { isUniqueViolation } from '../store/statement-error.ts';
+import type { Db } from '../store/store.ts';
 import { timestamp } from '../store/timestamp.ts';
 import { publicKeyHash } from './agent-auth.ts';
 import type { JoinTokens } from './join-tokens.ts';
@@ -18,6 +19,8 @@ export interface EnrolRequest {
   readonly proof: string;
   readonly name: string;
   readonly labels: Labels;
+  /** The machine it runs on, as it says, or else the address it comes from. */
+  readonly machineId: string;
 }
 
 /** Turns a join token and a public key into an agent, in one transaction: a failed enrolment costs no use. */
@@ -25,11 +28,19 @@ export class Enrolment {
   readonly #db: Kysely<Schema>;
   readonly #joinTokens: JoinTokens;
   readonly #clock: Clock;
+  readonly #agentsPerHostMax: number;
+  #onEnrolled: (agentId: string, name: string) => void = () => undefined;
 
-  constructor(db: Kysely<Schema>, joinTokens: JoinTokens, clock: Clock) {
+  constructor(db: Kysely<Schema>, joinTokens: JoinTokens, clock: Clock, agentsPerHostMax: number) {
     this.#db = db;
     this.#joinTokens = joinTokens;
     this.#clock = clock;
+    this.#agentsPerHostMax = agentsPerHostMax;
+  }
+
+  /** Registers who is told of each new agent, once it is stored. */
+  onEnrolled(told: (agentId: string, name: string) => void): void {
+    this.#onEnrolled = told;
   }
 
   async enrol(request: EnrolRequest): Promise<{ agentId: string; name: string }> {
@@ -39,6 +50,7 @@ export class Enrolment {
     try {
       await this.#db.transaction().execute(async (trx) => {
         const token = await this.#joinTokens.use(request.token, trx);
+        await this.#requireRoom(request.machineId, trx);
         const bound: unknown = JSON.parse(token.labels);
         // What the token is bound to wins over what the machine says.
         const labels = { ...request.labels, ...(bound as Labels) };
@@ -46,13 +58,28 @@ export class Enrolment {
           ...newAgentRow({ agentId, name: request.name, labels, now }),
           public_key: request.publicKey,
           auth_token_hash: publicKeyHash(request.publicKey),
+          machine_id: request.machineId,
         });
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       throw new ControlError('agent_name_taken', `an agent named ${request.name} exists already`, { cause: error });
     }
+    this.#onEnrolled(agentId, request.name);
     return { agentId, name: request.name };
+  }
+
+  /**
+   * A machine that enrols again and again is a mistake of somebody's automation. It is no boundary of security: a machine says
+   * itself which one it is, and of two enrolments in one moment PostgreSQL may let both in.
+   */
+  async #requireRoom(machineId: string, trx: Db): Promise<void> {
+    const agents = await new AgentsRepository(trx).countOnMachine(machineId);
+    if (agents < this.#agentsPerHostMax) return;
+    throw new ControlError(
+      'host_limit',
+      `this machine has ${agents} agents already: revoke some, or raise agents.max_agents_per_host`,
+    );
   }
 }
 

@@ -61,8 +61,8 @@ export class JoinTokens {
     throw new ControlError('join_token_invalid', 'the join token is unknown, used up, revoked or expired');
   }
 
-  list(limit: number): Promise<JoinTokenRow[]> {
-    return this.#tokens.listJoinTokens(limit);
+  list(limit: number, cursor: string | undefined): Promise<JoinTokenRow[]> {
+    return this.#tokens.listJoinTokens(limit, cursor);
   }
 
   async revoke(id: string): Promise<void> {

@@ -14,6 +14,8 @@ export function newAgentRow(agent: { agentId: string; name: string; labels: Labe
     os: null,
     arch: null,
     capabilities: '[]',
+    host_id: null,
+    machine_id: null,
     last_heartbeat: null,
     connected_at: null,
     disconnected_at: null,

@@ -31,16 +31,27 @@ interface Supersession {
   readonly atMs: number;
 }
 
+/** Who is told, at once, that an agent comes or goes. A follower is quick and does not throw. */
+export interface PresenceFollower {
+  readonly online: (link: LiveLink) => void;
+  readonly offline: (link: LiveLink) => void;
+}
+
 /** Who is connected now: at most one link for each agent, the newest. */
 export class Presence {
   readonly #links = new Map<string, LiveLink>();
   readonly #superseded = new Map<string, Supersession[]>();
+  readonly #followers: PresenceFollower[] = [];
   readonly #bus: Bus;
   readonly #clock: Clock;
 
   constructor(bus: Bus, clock: Clock) {
     this.#bus = bus;
     this.#clock = clock;
+  }
+
+  follow(follower: PresenceFollower): void {
+    this.#followers.push(follower);
   }
 
   get size(): number {
@@ -66,6 +77,7 @@ export class Presence {
     if (old !== undefined && old.epoch > link.epoch) return undefined;
     this.#links.set(link.agentId, link);
     this.#bus.publish(`agent:${link.agentId}`);
+    if (old === undefined) for (const follower of this.#followers) follower.online(link);
     return { superseded: old, duplicateIdentity: this.#noteSupersession(old, link) };
   }
 
@@ -79,6 +91,7 @@ export class Presence {
     if (!this.isCurrent(link)) return false;
     this.#links.delete(link.agentId);
     this.#bus.publish(`agent:${link.agentId}`);
+    for (const follower of this.#followers) follower.offline(link);
     return true;
   }
 

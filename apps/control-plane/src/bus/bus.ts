@@ -1,5 +1,8 @@
-/** What has changed: whoever waits for a command, a task or an agent looks again. Carries no content, only names. */
-export type Topic = `command:${string}` | `task:${string}` | `agent:${string}`;
+/**
+ * What has changed: whoever waits for a command, a task or an agent looks again; `access` is who may do what. Carries no
+ * content, only names.
+ */
+export type Topic = `command:${string}` | `task:${string}` | `agent:${string}` | 'access';
 
 /** Wakes up those who wait. The store is the truth: a lost wake-up delays, it never loses (architecture, decision 6). */
 export interface Bus {

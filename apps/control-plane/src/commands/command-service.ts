@@ -6,10 +6,14 @@ import type { Logger } from '@drawbridge/runtime';
 import type { LiveLink, Presence } from '../agents/presence.ts';
 import type { Bus } from '../bus/bus.ts';
 import { waitUntil } from '../bus/wait-until.ts';
+import { Followers } from '../observability/followers.ts';
+import type { Follower } from '../observability/followers.ts';
 import { actorText } from '../operators/actor.ts';
 import type { Actor } from '../operators/actor.ts';
+import type { TokenBuckets } from '../limits/token-buckets.ts';
 import { CommandsRepository } from '../store/commands-repository.ts';
 import type { CommandRow, Move } from '../store/commands-repository.ts';
+import { lockAgent } from '../store/lock-agent.ts';
 import type { Schema } from '../store/schema.ts';
 import type { SecretBox } from '../store/secret-box.ts';
 import type { Db } from '../store/store.ts';
@@ -18,7 +22,6 @@ import { uuidv7 } from '../store/uuid.ts';
 import { UNFINISHED_STATES, isFinal, statesBefore } from './command-state.ts';
 import type { CommandState } from './command-state.ts';
 import { finished } from './finish.ts';
-import type { RateLimit } from './rate-limit.ts';
 
 /** What somebody wants an agent to do. */
 export interface NewCommand {
@@ -33,8 +36,16 @@ export interface NewCommand {
   readonly hasDeadline: boolean;
 }
 
-/** Told, inside the transaction, of every change of a command; whatever it writes holds or falls with the change. */
-export type CommandObserver = (db: Db, command: CommandRow, outcome: Outcome | undefined) => Promise<void>;
+/**
+ * Told, inside the transaction, of every change of a command; whatever it writes holds or falls with the change. What it
+ * hands to `afterCommit` is called once the change is stored for all to see.
+ */
+export type CommandObserver = (
+  db: Db,
+  command: CommandRow,
+  outcome: Outcome | undefined,
+  afterCommit: (tell: () => void) => void,
+) => Promise<void>;
 
 export interface CommandServiceOptions {
   readonly db: Kysely<Schema>;
@@ -43,7 +54,7 @@ export interface CommandServiceOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly rateLimit: RateLimit;
+  readonly rateLimit: TokenBuckets;
   readonly commandsPerAgentMax: number;
 }
 
@@ -54,6 +65,7 @@ export interface CommandServiceOptions {
 export class CommandService {
   readonly #options: CommandServiceOptions;
   readonly #observers = new Map<string, CommandObserver>();
+  readonly #followers = new Followers<CommandRow>();
   #onPending: (agentId: string) => void = () => undefined;
 
   constructor(options: CommandServiceOptions) {
@@ -63,6 +75,11 @@ export class CommandService {
   /** Registers the noun that follows the commands of `operation`. */
   observe(operation: OperationName, observer: CommandObserver): void {
     this.#observers.set(operation, observer);
+  }
+
+  /** Registers who is told, after the commit, of every command that was stored or moved. */
+  follow(follower: Follower<CommandRow>): void {
+    this.#followers.add(follower);
   }
 
   /** Registers who delivers. */
@@ -107,14 +124,21 @@ export class CommandService {
       error_code: null,
       error_message: null,
     };
-    await db.transaction().execute(async (trx) => {
+    const stored = db.transaction().execute(async (trx) => {
       const commands = new CommandsRepository(trx);
+      await lockAgent(trx, wanted.agentId);
       if ((await commands.countOfAgent(wanted.agentId, UNFINISHED_STATES)) >= commandsPerAgentMax) {
         throw new ControlError('queue_full', `agent ${wanted.agentId} has ${commandsPerAgentMax} unfinished commands`);
       }
       await commands.insert(row);
       await alongside?.(trx, row);
     });
+    // Of a commit whose answer was lost nobody knows: the command may be there all the same, and must not lie around.
+    await stored.catch((error: unknown) => {
+      this.#onPending(wanted.agentId);
+      throw error;
+    });
+    this.#followers.stored(row);
     await this.#refuseIfGone(wanted, id);
     this.#onPending(wanted.agentId);
     return row;
@@ -130,7 +154,7 @@ export class CommandService {
 
   async get(id: string): Promise<CommandRow> {
     const row = await new CommandsRepository(this.#options.db).find(id);
-    if (row === undefined) throw new ControlError('command_not_found', `no command ${id}`);
+    if (row === undefined) throw commandNotFound(id);
     return row;
   }
 
@@ -190,12 +214,17 @@ export class CommandService {
 
   /** Moves a command and tells its observer, in one transaction; undefined when it was not in one of those states. */
   async move(move: Move, outcome: Outcome | undefined): Promise<CommandRow | undefined> {
+    const toTell: (() => void)[] = [];
     const row = await this.#options.db.transaction().execute(async (trx) => {
       const moved = await new CommandsRepository(trx).move(move);
-      if (moved !== undefined) await this.#observers.get(moved.operation)?.(trx, moved, outcome);
+      const observer = moved === undefined ? undefined : this.#observers.get(moved.operation);
+      if (moved !== undefined) await observer?.(trx, moved, outcome, (tell) => toTell.push(tell));
       return moved;
     });
-    if (row !== undefined) this.#options.bus.publish(`command:${row.id}`);
+    if (row === undefined) return undefined;
+    for (const tell of toTell) tell();
+    this.#followers.moved(row);
+    this.#options.bus.publish(`command:${row.id}`);
     return row;
   }
 
@@ -206,6 +235,11 @@ export class CommandService {
     const plain = this.#options.box.open(row.content, { table: 'commands', row: row.id, column: 'content' });
     return JSON.parse(Buffer.from(plain).toString('utf8'));
   }
+}
+
+/** The same answer for a command that is not there and one that may not be seen. */
+export function commandNotFound(id: string): ControlError {
+  return new ControlError('command_not_found', `no command ${id}`);
 }
 
 function offline(agentId: string): ControlError {

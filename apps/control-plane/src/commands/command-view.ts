@@ -1,18 +1,7 @@
+import type { CommandView } from '@drawbridge/protocol/api';
 import type { CommandRow } from '../store/commands-repository.ts';
 
-/** A command as the API shows it. Parameters are left out: they may hold what only the agent may keep. */
-export interface CommandView {
-  readonly id: string;
-  readonly agent_id: string;
-  readonly operation: string;
-  readonly state: CommandRow['state'];
-  readonly created_at: string;
-  readonly ended_at: string | null;
-  readonly cancel_requested: boolean;
-  readonly data?: unknown;
-  readonly error?: { readonly code: string; readonly message: string };
-}
-
+/** A command as the API shows it. */
 export function commandView(row: CommandRow): CommandView {
   return {
     id: row.id,

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { LIMITS } from '@drawbridge/protocol';
+import { ControlError, LIMITS } from '@drawbridge/protocol';
 import { eventually } from '@drawbridge/testkit';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlPlaneFixture, taskStart } from '../control-plane-fixture.ts';
 import { CommandsRepository } from '../store/commands-repository.ts';
 import type { CommandRow } from '../store/commands-repository.ts';
+import { Delivery } from './delivery.ts';
 
 let control: ControlPlaneFixture;
 let agentId: string;
@@ -136,6 +137,39 @@ it('says once more that a command was cancelled, before the command', async () =
   expect(link.sent.map(({ type }) => type)).toEqual(['cancel', 'command']);
 });
 
+it('sends what it has moved, though the answer of the commit was lost', async () => {
+  const { commands } = control.parts;
+  const move = commands.move.bind(commands);
+  vi.spyOn(commands, 'move').mockImplementationOnce(async (...args) => {
+    await move(...args);
+    throw new ControlError('store_unavailable', 'the connection was lost');
+  });
+  const row = await control.create(agentId);
+  const link = await control.connect(agentId);
+  await eventually(() => control.clock.pending > 0, { what: 'the pause before the next try' });
+  expect(await control.state(row.id)).toBe('delivered');
+  expect(link.sent).toEqual([]);
+  await control.clock.advance(1_000);
+  expect(await control.delivered(link, 1)).toMatchObject([{ id: row.id }]);
+});
+
+it('sends a command whose commit was never answered', async () => {
+  const link = await control.connect(agentId);
+  const { db } = control.parts;
+  vi.spyOn(db, 'transaction').mockImplementationOnce(() => {
+    vi.restoreAllMocks();
+    const transaction = db.transaction();
+    const execute = transaction.execute.bind(transaction);
+    transaction.execute = async (callback) => {
+      await execute(callback);
+      throw new ControlError('store_unavailable', 'the connection was lost');
+    };
+    return transaction;
+  });
+  await expect(control.create(agentId)).rejects.toMatchObject({ code: 'store_unavailable' });
+  await control.delivered(link, 1);
+});
+
 it('lets expire what waited too long', async () => {
   const row = await control.create(agentId, { ttlSeconds: 10 });
   await control.clock.advance(10_000);
@@ -153,6 +187,17 @@ it('sends nothing by way of a connection that was replaced', async () => {
   expect(await control.state(row.id)).toBe('delivered');
 });
 
+it('sends nothing new by way of a connection that was not yet told what was under way', async () => {
+  const { delivery } = control.parts;
+  const link = await control.attach(agentId, { journalId });
+  const row = await control.create(agentId);
+  // Each look at the store is answered after those before it, the queue's among them.
+  for (let looks = 0; looks < 5; looks += 1) expect(await control.state(row.id)).toBe('queued');
+  expect(link.sent).toEqual([]);
+  await delivery.linkUp(link);
+  expect(await control.delivered(link, 1)).toMatchObject([{ id: row.id }]);
+});
+
 it.each([0, 1, 2, 3, 4, 5])(
   'misses no wake-up that comes %i microtasks after its last look at the queue',
   async (ticks) => {
@@ -162,7 +207,7 @@ it.each([0, 1, 2, 3, 4, 5])(
     control.parts.commands.observe('agent.ping', async (db, row) => {
       if (row.id !== second.id) await new CommandsRepository(db).insert({ ...row, ...second, state: 'queued' });
     });
-    await control.attach(agentId, {
+    await control.connect(agentId, {
       send(_type, _payload, id) {
         sent.push(id);
         let tick = Promise.resolve();
@@ -175,3 +220,25 @@ it.each([0, 1, 2, 3, 4, 5])(
     expect(sent).toEqual([first.id, second.id]);
   },
 );
+
+it('tells the agent to cancel, before it sends it again, what its maker may not have any more', async () => {
+  const { parts, clock } = control;
+  const refusals: string[] = [];
+  const rights = {
+    async refusal(row: CommandRow) {
+      return refusals.includes(row.id) ? new ControlError('forbidden', 'gone') : undefined;
+    },
+  };
+  const delivery = new Delivery(parts.commands, { ...parts, clock, rights });
+  parts.commands.onPending((id) => delivery.wake(id));
+  const row = await control.create(agentId, taskStart());
+  const link = await control.attach(agentId, { journalId });
+  await delivery.linkUp(link);
+  await control.delivered(link, 1);
+  await control.disconnect(link);
+  refusals.push(row.id);
+  const next = await control.attach(agentId, { journalId });
+  await delivery.linkUp(next);
+  expect(next.sent.map(({ type }) => type)).toEqual(['cancel', 'command']);
+  expect(await parts.commands.get(row.id)).toMatchObject({ cancel_requested_at: expect.any(String) });
+});

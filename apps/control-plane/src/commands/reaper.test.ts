@@ -1,6 +1,8 @@
+import { ControlError } from '@drawbridge/protocol';
 import { eventually } from '@drawbridge/testkit';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ControlPlaneFixture, taskStart } from '../control-plane-fixture.ts';
+import { AgentsRepository } from '../store/agents-repository.ts';
 
 let control: ControlPlaneFixture;
 let agentId: string;
@@ -60,6 +62,35 @@ it('refuses what was not to be queued when the link is lost before it was sent',
   await control.disconnect(link);
   expect(await control.parts.commands.get(now.id)).toMatchObject({ state: 'failed', error_code: 'agent_offline' });
   expect(await control.state(later.id)).toBe('queued');
+});
+
+it('makes up for the end of a link that the store did not hear of', async () => {
+  const link = await control.attach(agentId);
+  control.parts.commands.onPending(() => undefined);
+  const row = await control.create(agentId, { queueIfOffline: false });
+  const agents = new AgentsRepository(control.parts.db);
+  vi.spyOn(AgentsRepository.prototype, 'disconnect').mockRejectedValueOnce(
+    new ControlError('store_unavailable', 'away'),
+  );
+  await control.disconnect(link);
+  expect(await agents.find(agentId)).toMatchObject({ status: 'connected' });
+  await control.parts.reaper.sweep();
+  expect(await agents.find(agentId)).toMatchObject({ status: 'disconnected' });
+  expect(await control.parts.commands.get(row.id)).toMatchObject({ state: 'failed', error_code: 'agent_offline' });
+});
+
+it('takes no agent offline that is back, when it makes up for the end of its last link', async () => {
+  const lost = await control.attach(agentId);
+  vi.spyOn(AgentsRepository.prototype, 'disconnect').mockRejectedValueOnce(
+    new ControlError('store_unavailable', 'away'),
+  );
+  await control.disconnect(lost);
+  await control.attach(agentId);
+  control.parts.commands.onPending(() => undefined);
+  const row = await control.create(agentId, { queueIfOffline: false });
+  await control.parts.reaper.sweep();
+  expect(await new AgentsRepository(control.parts.db).find(agentId)).toMatchObject({ status: 'connected' });
+  expect(await control.state(row.id)).toBe('queued');
 });
 
 /** Waits until the loop has swept and sleeps for the nth time. */

@@ -2,8 +2,10 @@ import type { Kysely } from 'kysely';
 import type { Clock } from '@drawbridge/link';
 import type { Logger } from '@drawbridge/runtime';
 import type { Presence } from '../agents/presence.ts';
+import { AgentsRepository } from '../store/agents-repository.ts';
 import { CommandsRepository } from '../store/commands-repository.ts';
 import type { Schema } from '../store/schema.ts';
+import type { Fence } from '../store/store.ts';
 import { timestamp } from '../store/timestamp.ts';
 import { UNFINISHED_STATES } from './command-state.ts';
 import type { CommandService } from './command-service.ts';
@@ -18,6 +20,9 @@ export class Reaper {
   readonly #presence: Presence;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #offline: ((agentId: string) => void)[] = [];
+  /** Ends of links that the store has not heard of, by agent: no more than there are agents. */
+  readonly #unsettled = new Map<string, Fence>();
 
   constructor(
     commands: CommandService,
@@ -28,6 +33,11 @@ export class Reaper {
     this.#presence = presence;
     this.#clock = clock;
     this.#log = log;
+  }
+
+  /** Registers who is told once it is stored that an agent is offline. A listener is quick and does not throw. */
+  onOffline(listener: (agentId: string) => void): void {
+    this.#offline.push(listener);
   }
 
   /** Sweeps every second until `signal` aborts. A sweep that fails is tried again with the next. */
@@ -43,6 +53,7 @@ export class Reaper {
   }
 
   async sweep(): Promise<void> {
+    for (const link of this.#unsettled.values()) await this.#settle(link);
     const repository = new CommandsRepository(this.#db);
     const now = timestamp(this.#clock);
     for (const row of await repository.overdueInQueue(now, SWEEP_ROWS_MAX)) {
@@ -75,7 +86,28 @@ export class Reaper {
     }
   }
 
-  /** The link is gone: what was not to be queued and was never sent is refused now. */
+  /**
+   * The agent is offline: that is stored, and what was not to be queued and was never sent is refused. When the store is
+   * away, the next sweep makes up for it.
+   */
+  async linkGone(link: Fence): Promise<void> {
+    this.#unsettled.set(link.agentId, { agentId: link.agentId, epoch: link.epoch });
+    try {
+      await this.#settle(link);
+    } catch (error) {
+      this.#log.warn({ err: error, agentId: link.agentId }, 'the end of a link is not stored yet');
+    }
+  }
+
+  async #settle({ agentId, epoch }: Fence): Promise<void> {
+    await new AgentsRepository(this.#db).disconnect({ agentId, epoch }, timestamp(this.#clock));
+    for (const listener of this.#offline) listener(agentId);
+    // It may be back by now; then what waits for it is sent.
+    if (this.#presence.current(agentId) === undefined) await this.linkDown(agentId);
+    if (this.#unsettled.get(agentId)?.epoch === epoch) this.#unsettled.delete(agentId);
+  }
+
+  /** What was not to be queued and was never sent is refused now. */
   async linkDown(agentId: string): Promise<void> {
     const queued = await new CommandsRepository(this.#db).ofAgent(agentId, ['queued'], SWEEP_ROWS_MAX);
     for (const row of queued) {

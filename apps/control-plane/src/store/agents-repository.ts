@@ -1,5 +1,8 @@
 import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
+import type { Labels } from '@drawbridge/protocol';
+import { labelsAllow } from './label-filter.ts';
+import type { LabelFilter } from './label-filter.ts';
 import type { AgentsTable } from './schema.ts';
 import type { Db, Fence } from './store.ts';
 
@@ -11,6 +14,8 @@ export interface AgentFacts {
   readonly os: string | null;
   readonly arch: string | null;
   readonly capabilities: string;
+  /** Left as it is when the agent does not say. */
+  readonly machine_id?: string;
 }
 
 /** Rows of `agents`. */
@@ -21,8 +26,10 @@ export class AgentsRepository {
     this.#db = db;
   }
 
+  /** Call it in a transaction: the agent's labels are rows of their own. */
   async insert(row: Omit<AgentRow, 'epoch'>): Promise<void> {
     await this.#db.insertInto('agents').values(row).execute();
+    await this.#insertLabels(row.agent_id, JSON.parse(row.labels) as Labels);
   }
 
   find(agentId: string): Promise<AgentRow | undefined> {
@@ -33,11 +40,60 @@ export class AgentsRepository {
     return this.#db.selectFrom('agents').selectAll().where('name', '=', name).executeTakeFirst();
   }
 
-  /** By name, after `cursor` (a name). */
-  list(limit: number, cursor: string | undefined): Promise<AgentRow[]> {
-    let query = this.#db.selectFrom('agents').selectAll().where('status', '!=', 'revoked').orderBy('name').limit(limit);
-    if (cursor !== undefined) query = query.where('name', '>', cursor);
+  /** Agents that have not been revoked. */
+  async countOnMachine(machineId: string): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom('agents')
+      .select(({ fn }) => fn.countAll<number | string>().as('count'))
+      .where('machine_id', '=', machineId)
+      .where('status', '!=', 'revoked')
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
+  /** By name, after `cursor` (a name): those that all of `filters` let through. */
+  list(
+    page: { limit: number; cursor: string | undefined },
+    filters: readonly LabelFilter[],
+    status?: 'online' | 'offline',
+  ): Promise<AgentRow[]> {
+    let query = this.#db
+      .selectFrom('agents')
+      .selectAll()
+      .where('status', '!=', 'revoked')
+      .orderBy('name')
+      .limit(page.limit);
+    if (page.cursor !== undefined) query = query.where('name', '>', page.cursor);
+    if (status !== undefined) query = query.where('status', '=', status === 'online' ? 'connected' : 'disconnected');
+    for (const filter of filters) query = query.where(labelsAllow('agents.agent_id', filter));
     return query.execute();
+  }
+
+  /** Call it in a transaction. False when there is no such agent (any more). */
+  async update(agentId: string, change: { name?: string; labels?: Labels }, now: string): Promise<boolean> {
+    const { name, labels } = change;
+    const set = {
+      updated_at: now,
+      ...(name === undefined ? {} : { name }),
+      ...(labels === undefined ? {} : { labels: JSON.stringify(labels) }),
+    };
+    const done = await this.#db
+      .updateTable('agents')
+      .set(set)
+      .where('agent_id', '=', agentId)
+      .where('status', '!=', 'revoked')
+      .executeTakeFirst();
+    if (done.numUpdatedRows === 0n) return false;
+    if (labels !== undefined) {
+      await this.#db.deleteFrom('agent_labels').where('agent_id', '=', agentId).execute();
+      await this.#insertLabels(agentId, labels);
+    }
+    return true;
+  }
+
+  async #insertLabels(agentId: string, labels: Labels): Promise<void> {
+    const rows = Object.entries(labels).map(([key, value]) => ({ agent_id: agentId, key, value }));
+    if (rows.length > 0) await this.#db.insertInto('agent_labels').values(rows).execute();
   }
 
   /** Gives the new connection its epoch; undefined when the agent is gone or revoked. */

@@ -1,4 +1,5 @@
 import type { Selectable, Updateable } from 'kysely';
+import { engineOf } from './engine.ts';
 import type { CommandsTable } from './schema.ts';
 import type { Db, Fence } from './store.ts';
 
@@ -32,17 +33,17 @@ export class CommandsRepository {
   move({ id, from, set, fence }: Move): Promise<CommandRow | undefined> {
     let query = this.#db.updateTable('commands').set(set).where('id', '=', id).where('state', 'in', from);
     if (fence !== undefined) {
-      query = query
-        .where('agent_id', '=', fence.agentId)
-        .where((where) =>
-          where.exists(
-            where
-              .selectFrom('agents')
-              .select('agent_id')
-              .where('agent_id', '=', fence.agentId)
-              .where('epoch', '=', fence.epoch),
-          ),
-        );
+      query = query.where('agent_id', '=', fence.agentId).where((where) =>
+        where.exists(
+          where
+            .selectFrom('agents')
+            .select('agent_id')
+            .where('agent_id', '=', fence.agentId)
+            .where('epoch', '=', fence.epoch)
+            // A newer connection that comes meanwhile waits for this move, and sees it, or this move sees it.
+            .$if(engineOf(this.#db) === 'postgres', (agent) => agent.forShare()),
+        ),
+      );
     }
     return query.returningAll().executeTakeFirst();
   }

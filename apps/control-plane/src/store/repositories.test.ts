@@ -63,7 +63,9 @@ it('revokes for good: its connection counts no more, and its name is free', asyn
   const move = { id: row.id, from: ['queued'], set: { state: 'delivered' }, fence } as const;
   expect(await new CommandsRepository(control.parts.db).move(move)).toBeUndefined();
   await control.addAgent('build-1');
-  expect(await agents.list(10, undefined)).toMatchObject([{ name: 'build-1', status: 'disconnected' }]);
+  expect(await agents.list({ limit: 10, cursor: undefined }, [], undefined)).toMatchObject([
+    { name: 'build-1', status: 'disconnected' },
+  ]);
 });
 
 it('forgets at a start who was connected when the last process died', async () => {
@@ -100,5 +102,8 @@ it('stores an event once for each journal, and remembers the last', async () => 
 it('writes many heartbeats at once', async () => {
   const otherId = await control.addAgent('other');
   await agents.touchHeartbeats([agentId, otherId], LATER);
-  expect(await agents.list(10, undefined)).toMatchObject([{ last_heartbeat: LATER }, { last_heartbeat: LATER }]);
+  expect(await agents.list({ limit: 10, cursor: undefined }, [], undefined)).toMatchObject([
+    { last_heartbeat: LATER },
+    { last_heartbeat: LATER },
+  ]);
 });

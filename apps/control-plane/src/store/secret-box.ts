@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { ControlError } from '@drawbridge/protocol';
 import { KEY_BYTES, loadMasterKey } from './master-key.ts';
 
@@ -63,6 +63,12 @@ export class SecretBox {
     } catch {
       throw cannotOpen(place, 'altered, or sealed for another place');
     }
+  }
+
+  /** What only the holder of the same master key can have made of `text`, for this one purpose: base64url. */
+  authenticate(purpose: string, text: string): string {
+    const key = createHmac('sha256', this.#masterKey).update(`drawbridge ${purpose}`).digest();
+    return createHmac('sha256', key).update(text).digest('base64url');
   }
 
   /** `open` for what was sealed as text. */

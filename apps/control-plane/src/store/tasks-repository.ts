@@ -1,8 +1,17 @@
 import type { Selectable, Updateable } from 'kysely';
+import { labelsAllow } from './label-filter.ts';
+import type { LabelFilter } from './label-filter.ts';
 import type { TasksTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 export type TaskRow = Selectable<TasksTable>;
+
+/** Which tasks a list is to show: of agents that pass every one of `labels`. */
+export interface TaskFilter {
+  readonly agentId: string | undefined;
+  readonly state: string | undefined;
+  readonly labels: readonly LabelFilter[];
+}
 
 /** Rows of `tasks`. */
 export class TasksRepository {
@@ -34,10 +43,12 @@ export class TasksRepository {
   }
 
   /** Newest first, older than `cursor` (an id). */
-  list(limit: number, cursor: string | undefined, agentId: string | undefined): Promise<TaskRow[]> {
-    let query = this.#db.selectFrom('tasks').selectAll().orderBy('id', 'desc').limit(limit);
-    if (cursor !== undefined) query = query.where('id', '<', cursor);
-    if (agentId !== undefined) query = query.where('agent_id', '=', agentId);
+  list(page: { limit: number; cursor: string | undefined }, filter: TaskFilter): Promise<TaskRow[]> {
+    let query = this.#db.selectFrom('tasks').selectAll().orderBy('id', 'desc').limit(page.limit);
+    if (page.cursor !== undefined) query = query.where('id', '<', page.cursor);
+    if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId);
+    if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+    for (const labels of filter.labels) query = query.where(labelsAllow('tasks.agent_id', labels));
     return query.execute();
   }
 

@@ -4,3 +4,8 @@ import type { Clock } from '@drawbridge/link';
 export function timestamp(clock: Pick<Clock, 'now'>, plusMs = 0): string {
   return new Date(clock.now() + plusMs).toISOString();
 }
+
+/** A time that somebody else wrote, with fewer digits or more, as the store writes it. */
+export function storedTime(isoText: string): string {
+  return new Date(isoText).toISOString();
+}

@@ -1,6 +1,7 @@
 import type { Channel } from '@drawbridge/link';
 import { CloseReason, ControlError, TaskChannelMetadata } from '@drawbridge/protocol';
 import type { Clock } from '@drawbridge/link';
+import { resourceOfAgent } from '../agents/agent-resource.ts';
 import type { AgentService } from '../agents/agent-service.ts';
 import type { Presence } from '../agents/presence.ts';
 import type { Bus } from '../bus/bus.ts';
@@ -10,7 +11,7 @@ import type { Actor } from '../operators/actor.ts';
 import { authorise } from '../operators/authorise.ts';
 import type { TaskRow } from '../store/tasks-repository.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
-import { isEnded } from './task-service.ts';
+import { isEnded, taskNotFound } from './task-service.ts';
 import type { TaskService } from './task-service.ts';
 
 /** What part of which file of a task somebody wants to read. */
@@ -41,7 +42,7 @@ const PASSING: ReadonlySet<number> = new Set([
 
 export interface TaskOutputParts {
   readonly tasks: TaskService;
-  readonly agents: Pick<AgentService, 'find'>;
+  readonly agents: Pick<AgentService, 'find' | 'findAny'>;
   readonly tunnels: SystemTunnels;
   readonly presence: Presence;
   readonly bus: Bus;
@@ -78,6 +79,7 @@ export class TaskOutput {
     }
     if (request.follow) return { sizeBytes: undefined, bytes: this.#follow(task, request, signal) };
     if (neverRan(task) || task.state === 'queued') return { sizeBytes: 0, bytes: nothing() };
+    await this.#mayRead(task, request.actor);
     const channel = await this.#channel(task, request, signal);
     const size = channel.metadata['size'];
     return { sizeBytes: typeof size === 'number' ? size : undefined, bytes: readOnce(channel, signal) };
@@ -89,6 +91,7 @@ export class TaskOutput {
     let since = request.since;
     for (;;) {
       await this.#agentIsThere(task.agent_id, signal);
+      await this.#mayRead(task, request.actor);
       try {
         const channel = await this.#channel(task, { ...request, since }, signal);
         for await (const bytes of readOnce(channel, signal)) {
@@ -105,9 +108,14 @@ export class TaskOutput {
     }
   }
 
-  async #channel(task: TaskRow, request: OutputRequest, signal: AbortSignal): Promise<Channel> {
-    authorise(request.actor, 'task.read', { agentId: task.agent_id });
-    const tunnel = await this.#tunnels.get(task.agent_id);
+  /** Throws `task_not_found` for whom the task is none; when an agent says so, that may pass. */
+  async #mayRead(task: TaskRow, actor: Actor): Promise<void> {
+    const agent = await this.#agents.findAny(task.agent_id);
+    const resource = resourceOfAgent(agent, () => taskNotFound(task.id), 'task.read');
+    authorise(actor, 'task.read', resource);
+  }
+
+  #channel(task: TaskRow, request: OutputRequest, signal: AbortSignal): Promise<Channel> {
     const metadata = {
       task_id: task.id,
       file: request.file,
@@ -115,7 +123,7 @@ export class TaskOutput {
       follow: request.follow,
       actor: actorText(request.actor),
     } satisfies TaskChannelMetadata;
-    return tunnel.open({ protocol: 'task', metadata }, signal);
+    return this.#tunnels.channel(task.agent_id, { protocol: 'task', metadata }, metadata.actor, signal);
   }
 
   /** An agent that does not know the task has nothing of it: right for one that ended before it began. */

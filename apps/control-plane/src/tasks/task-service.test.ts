@@ -107,6 +107,27 @@ it.each(['failed', 'cancelled', 'timed_out'] as const)('takes %s from the outcom
   expect(await control.parts.tasks.get(task.id)).toMatchObject({ state, exit_code: 3 });
 });
 
+it('stores what any agent may say: times of any precision, the exit codes of any system, a character 0', async () => {
+  const { task, link } = await delivered();
+  await control.parts.inbox.started(link, task.command_id);
+  await event(link, 1, { task_id: task.id, state: 'running', at: '2026-01-07T10:00:01.123456789Z' });
+  const running = await control.parts.tasks.get(task.id);
+  expect(running).toMatchObject({ state: 'running', started_at: '2026-01-07T10:00:01.123Z' });
+  const data = outcome(task, {
+    state: 'failed',
+    exit_code: 0xc0000005,
+    ended_at: '2026-01-07T10:00:09Z',
+    error: { code: 'process_failed', message: 'it said \0' },
+  });
+  await control.parts.inbox.ended(link, task.command_id, { status: 'success', data });
+  expect(await control.parts.tasks.get(task.id)).toMatchObject({
+    state: 'failed',
+    exit_code: 0xc0000005,
+    ended_at: '2026-01-07T10:00:09.000Z',
+    error_message: expect.stringMatching(/^it said [\0\uFFFD]$/),
+  });
+});
+
 it('does not take the outcome of another task for its own', async () => {
   const { task, link } = await delivered();
   const data = { ...outcome(task), task_id: randomUUID() };
@@ -155,7 +176,12 @@ it('refuses a key that was used for another request', async () => {
 
 it('stores neither task nor command for an agent that is away', async () => {
   await expect(create({ queueIfOffline: false })).rejects.toMatchObject({ code: 'agent_offline' });
-  expect(await control.parts.tasks.list(50, undefined, undefined)).toEqual([]);
+  expect(
+    await control.parts.tasks.list(
+      { limit: 50, cursor: undefined },
+      { agentId: undefined, state: undefined, labels: [] },
+    ),
+  ).toEqual([]);
 });
 
 it('cancels a task that waits at once', async () => {
@@ -175,8 +201,23 @@ it('lists the newest first, in pages, of one agent if asked', async () => {
   const tasks = [await create(), await create(), await create()];
   const newest = tasks.map(({ id }) => id).toReversed();
   const idsOf = (rows: TaskRow[]) => rows.map(({ id }) => id);
-  const page = await control.parts.tasks.list(2, undefined, agentId);
+  const page = await control.parts.tasks.list(
+    { limit: 2, cursor: undefined },
+    { agentId: agentId, state: undefined, labels: [] },
+  );
   expect(idsOf(page)).toEqual(newest.slice(0, 2));
-  expect(idsOf(await control.parts.tasks.list(2, page[1]?.id, agentId))).toEqual(newest.slice(2));
-  expect(await control.parts.tasks.list(2, undefined, 'nobody')).toEqual([]);
+  expect(
+    idsOf(
+      await control.parts.tasks.list(
+        { limit: 2, cursor: page[1]?.id },
+        { agentId: agentId, state: undefined, labels: [] },
+      ),
+    ),
+  ).toEqual(newest.slice(2));
+  expect(
+    await control.parts.tasks.list(
+      { limit: 2, cursor: undefined },
+      { agentId: 'nobody', state: undefined, labels: [] },
+    ),
+  ).toEqual([]);
 });

@@ -5,15 +5,18 @@ import { ControlError, TaskOutcome, TaskState, TaskStateEvent, utf8Bytes } from 
 import type { Outcome } from '@drawbridge/protocol';
 import type { Bus } from '../bus/bus.ts';
 import { waitUntil } from '../bus/wait-until.ts';
-import type { CommandService } from '../commands/command-service.ts';
+import type { CommandObserver, CommandService } from '../commands/command-service.ts';
 import { actorText } from '../operators/actor.ts';
 import type { Actor } from '../operators/actor.ts';
+import { Followers } from '../observability/followers.ts';
+import type { Follower } from '../observability/followers.ts';
 import type { CommandRow } from '../store/commands-repository.ts';
 import type { Schema } from '../store/schema.ts';
-import { isUniqueViolation } from '../store/sqlite/statement-error.ts';
+import { isUniqueViolation } from '../store/statement-error.ts';
 import type { Db } from '../store/store.ts';
 import { TasksRepository } from '../store/tasks-repository.ts';
-import type { TaskRow } from '../store/tasks-repository.ts';
+import type { TaskFilter, TaskRow } from '../store/tasks-repository.ts';
+import { storedTime } from '../store/timestamp.ts';
 import { uuidv7 } from '../store/uuid.ts';
 import { isTaskFinal, taskStatesBefore } from './task-state.ts';
 
@@ -39,17 +42,26 @@ export class TaskService {
   readonly #commands: CommandService;
   readonly #bus: Bus;
   readonly #clock: Clock;
+  readonly #followers = new Followers<TaskRow>();
 
   constructor({ db, commands, bus, clock }: { db: Kysely<Schema>; commands: CommandService; bus: Bus; clock: Clock }) {
     this.#db = db;
     this.#commands = commands;
     this.#bus = bus;
     this.#clock = clock;
-    commands.observe('task.start', (trx, command, outcome) => this.#follow(trx, command, outcome));
+    commands.observe('task.start', this.#follow);
   }
 
-  /** Stores the task and its command together. The same idempotency key gives the task it made before. */
-  async create(wanted: NewTask, actor: Actor): Promise<TaskRow> {
+  /** Registers who is told of every task that was stored, or moved by its command. */
+  follow(follower: Follower<TaskRow>): void {
+    this.#followers.add(follower);
+  }
+
+  /**
+   * Stores the task and its command together, with what `alongside` writes. The same idempotency key gives the task it made
+   * before.
+   */
+  async create(wanted: NewTask, actor: Actor, alongside?: (db: Db, task: TaskRow) => Promise<void>): Promise<TaskRow> {
     const requestSha256 = sha256(JSON.stringify(wanted));
     const before = await this.#madeBefore(wanted, actor, requestSha256);
     if (before !== undefined) return before;
@@ -70,6 +82,7 @@ export class TaskService {
         async (trx, command) => {
           task = newRow(taskId, command, wanted, requestSha256);
           await new TasksRepository(trx).insert(task);
+          await alongside?.(trx, task);
         },
       );
     } catch (error) {
@@ -78,17 +91,20 @@ export class TaskService {
       if (other !== undefined) return other;
       throw error;
     }
-    return task ?? this.get(taskId);
+    task ??= await this.get(taskId);
+    this.#followers.stored(task);
+    return task;
   }
 
   async get(id: string): Promise<TaskRow> {
     const row = await new TasksRepository(this.#db).find(id);
-    if (row === undefined) throw new ControlError('task_not_found', `no task ${id}`);
+    if (row === undefined) throw taskNotFound(id);
     return row;
   }
 
-  list(limit: number, cursor: string | undefined, agentId: string | undefined): Promise<TaskRow[]> {
-    return new TasksRepository(this.#db).list(limit, cursor, agentId);
+  /** Newest first: those of agents within the filters. */
+  list(page: { limit: number; cursor: string | undefined }, filter: TaskFilter): Promise<TaskRow[]> {
+    return new TasksRepository(this.#db).list(page, filter);
   }
 
   async cancel(id: string): Promise<TaskRow> {
@@ -106,38 +122,38 @@ export class TaskService {
     return waitUntil({ bus: this.#bus, clock: this.#clock }, `task:${id}`, look, signal);
   }
 
-  /** A `task.state` event of the agent that runs it. Events of other agents' tasks, and late ones, change nothing. */
-  async reported(db: Db, agentId: string, data: unknown): Promise<void> {
+  /**
+   * A `task.state` event of the agent that runs it: the task as it is then, to be handed to `moved` after the commit. Events of other
+   * agents' tasks, and late ones, change nothing.
+   */
+  async reported(db: Db, agentId: string, data: unknown): Promise<TaskRow | undefined> {
     const event = TaskStateEvent.safeParse(data);
-    if (!event.success) return;
+    if (!event.success) return undefined;
     const { task_id: taskId, state, at } = event.data;
     const tasks = new TasksRepository(db);
     const task = await tasks.find(taskId);
-    if (task?.agent_id !== agentId) return;
-    await tasks.move(taskId, taskStatesBefore(state), {
+    if (task?.agent_id !== agentId) return undefined;
+    return tasks.move(taskId, taskStatesBefore(state), {
       state,
-      ...(state === 'running' && task.started_at === null ? { started_at: at } : {}),
+      ...(state === 'running' && task.started_at === null ? { started_at: storedTime(at) } : {}),
     });
   }
 
-  /** Wakes up those who wait for this task; call it once the change is stored. */
-  changed(taskId: string): void {
-    this.#bus.publish(`task:${taskId}`);
+  /** Tells followers, and wakes up those who wait for this task; call it once the change is stored. */
+  moved(task: TaskRow): void {
+    this.#followers.moved(task);
+    this.#bus.publish(`task:${task.id}`);
   }
 
-  async #follow(db: Db, command: CommandRow, outcome: Outcome | undefined): Promise<void> {
+  readonly #follow: CommandObserver = async (db, command, outcome, afterCommit) => {
     const tasks = new TasksRepository(db);
     const task = await tasks.findByCommand(command.id);
     const change = task === undefined ? undefined : taskChange(task.id, command, outcome);
     if (task === undefined || change === undefined) return;
     const moved = await tasks.move(task.id, taskStatesBefore(TaskState.parse(change.state)), change);
-    if (moved !== undefined) this.#publishSoon(moved.id);
-  }
-
-  /** After the transaction: whoever is woken reads what is stored. A wake-up too early is made good by the poll. */
-  #publishSoon(taskId: string): void {
-    setImmediate(() => this.changed(taskId));
-  }
+    // Whoever is woken reads what is stored.
+    if (moved !== undefined) afterCommit(() => this.moved(moved));
+  };
 
   async #madeBefore(wanted: NewTask, actor: Actor, requestSha256: string): Promise<TaskRow | undefined> {
     if (wanted.idempotencyKey === undefined) return undefined;
@@ -145,6 +161,11 @@ export class TaskService {
     if (row === undefined || row.request_sha256 === requestSha256) return row;
     throw new ControlError('idempotency_mismatch', 'this Idempotency-Key was used for another request');
   }
+}
+
+/** The same answer for a task that is not there and one that may not be seen. */
+export function taskNotFound(id: string): ControlError {
+  return new ControlError('task_not_found', `no task ${id}`);
 }
 
 /** True when a task has ended. */
@@ -189,8 +210,8 @@ function ended(taskId: string, command: CommandRow, data: unknown) {
   const outcome = parsed.data;
   return {
     state: outcome.state,
-    ended_at: outcome.ended_at,
-    ...(outcome.started_at === undefined ? {} : { started_at: outcome.started_at }),
+    ended_at: storedTime(outcome.ended_at),
+    ...(outcome.started_at === undefined ? {} : { started_at: storedTime(outcome.started_at) }),
     exit_code: outcome.exit_code ?? null,
     signal: outcome.signal ?? null,
     output_bytes: outcome.output_bytes,

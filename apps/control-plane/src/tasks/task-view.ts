@@ -1,27 +1,8 @@
+import { TaskState } from '@drawbridge/protocol';
+import type { TaskView } from '@drawbridge/protocol/api';
 import type { TaskRow } from '../store/tasks-repository.ts';
 
-/** A task as the API shows it: what the control plane knows, and nothing of what was said in it. */
-export interface TaskView {
-  readonly id: string;
-  readonly agent_id: string;
-  readonly provider: string;
-  readonly mode: string | null;
-  readonly model: string | null;
-  readonly state: string;
-  readonly timeout_seconds: number;
-  readonly instructions_bytes: number;
-  readonly instructions_sha256: string;
-  readonly created_at: string;
-  readonly started_at: string | null;
-  readonly ended_at: string | null;
-  readonly exit_code: number | null;
-  readonly signal: string | null;
-  readonly output_bytes: number | null;
-  readonly output_sha256: string | null;
-  readonly result_bytes: number | null;
-  readonly error: { readonly code: string; readonly message: string } | null;
-}
-
+/** A task as the API shows it. */
 export function taskView(row: TaskRow): TaskView {
   return {
     id: row.id,
@@ -29,7 +10,7 @@ export function taskView(row: TaskRow): TaskView {
     provider: row.provider,
     mode: row.mode,
     model: row.model,
-    state: row.state,
+    state: TaskState.parse(row.state),
     timeout_seconds: row.timeout_seconds,
     instructions_bytes: row.instructions_bytes,
     instructions_sha256: row.instructions_sha256,

@@ -1,32 +1,36 @@
 import { randomUUID } from 'node:crypto';
-import { Tunnel, firstMessage, withTimeout } from '@drawbridge/link';
-import type { Clock, MessageSocket, TunnelEnd } from '@drawbridge/link';
-import {
-  CloseReason,
-  ConnectPayload,
-  ControlError,
-  FrameFlag,
-  FrameType,
-  LIMITS,
-  PROTOCOL_VERSION,
-  WsClose,
-  decodeFrame,
-  decodeJson,
-  encodeFrame,
-  encodeJson,
-} from '@drawbridge/protocol';
+import { Tunnel, firstMessage, untilAborted } from '@drawbridge/link';
+import type { Channel, ChannelRequest, Clock, MessageSocket, TunnelEnd } from '@drawbridge/link';
+import { CloseReason, ControlError, LIMITS } from '@drawbridge/protocol';
+import type { ConnectPayload } from '@drawbridge/protocol';
 import type { Logger } from '@drawbridge/runtime';
+import type { AgentActivity } from '../agents/agent-activity.ts';
 import type { LiveLink, Presence } from '../agents/presence.ts';
 import type { CommandService } from '../commands/command-service.ts';
-import { SYSTEM } from '../operators/actor.ts';
+import { countedSocket } from '../observability/counted-socket.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { agentActor } from '../operators/actor.ts';
 import { authorise } from '../operators/authorise.ts';
+import { askToDial } from './ask-to-dial.ts';
+import { agreeLeg, readConnect, refuseLeg } from './leg-handshake.ts';
 import type { TunnelTokens } from './tunnel-tokens.ts';
 
 /** What the system tunnel's token binds besides its agent and id: it has no port of its own and no domain. */
 const BINDING = { port: 0, protocol: 'system', domain: '' } as const;
 const IDLE_SWEEP_MS = 15_000;
 
+/** A tunnel as it stands. */
+export interface SystemTunnel {
+  readonly agentId: string;
+  readonly tunnelId: string;
+  /** When it was asked for, in milliseconds since 1970. */
+  readonly sinceMs: number;
+  readonly channels: number;
+  readonly isOpen: boolean;
+}
+
 interface Entry {
+  readonly sinceMs: number;
   readonly tunnelId: string;
   /** The agent's process that was asked for it; undefined when it does not say. */
   readonly instance: string | undefined;
@@ -40,6 +44,8 @@ export interface SystemTunnelsOptions {
   readonly tokens: TunnelTokens;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly activity: AgentActivity;
 }
 
 /**
@@ -58,15 +64,38 @@ export class SystemTunnels {
     return this.#entries.size;
   }
 
-  /** The agent's tunnel, opened if need be. Rejects with `agent_offline` or `tunnel_unavailable`. */
-  async get(agentId: string): Promise<Tunnel> {
-    const entry = this.#entries.get(agentId) ?? this.#open(agentId);
-    return entry.opened.promise;
+  /** The tunnels there are, opening ones too. */
+  list(): SystemTunnel[] {
+    return Array.from(this.#entries, ([agentId, { tunnelId, sinceMs, tunnel }]) => ({
+      agentId,
+      tunnelId,
+      sinceMs,
+      channels: tunnel?.channels ?? 0,
+      isOpen: tunnel !== undefined,
+    }));
+  }
+
+  /**
+   * Opens a channel on the agent's tunnel, and the tunnel if need be, and says who wanted it. Rejects with `agent_offline`,
+   * `tunnel_unavailable`, or what the agent refuses the channel with.
+   */
+  async channel(agentId: string, request: ChannelRequest, actor: string, signal: AbortSignal): Promise<Channel> {
+    const { tunnelId, opened } = this.#entries.get(agentId) ?? this.#open(agentId);
+    // Whoever leaves goes at once; the tunnel goes on opening for the others.
+    const tunnel = await untilAborted(opened.promise, signal);
+    const channel = await tunnel.open(request, signal);
+    const { log } = this.#options;
+    const ids = { agentId, tunnelId, channelId: channel.id, protocol: request.protocol, actor };
+    log.info(ids, 'channel open');
+    channel.ended.then(({ code }) => log.debug({ ...ids, code }, 'channel closed')).catch(() => undefined);
+    return channel;
   }
 
   #open(agentId: string): Entry {
     const instance = this.#options.presence.current(agentId)?.instance;
-    const entry: Entry = { tunnelId: randomUUID(), instance, opened: Promise.withResolvers(), tunnel: undefined };
+    const sinceMs = this.#options.clock.now();
+    const opened = Promise.withResolvers<Tunnel>();
+    const entry: Entry = { tunnelId: randomUUID(), sinceMs, instance, opened, tunnel: undefined };
     this.#entries.set(agentId, entry);
     entry.opened.promise.catch(() => this.#forget(agentId, entry));
     this.#ask(agentId, entry).catch((error: unknown) => entry.opened.reject(error));
@@ -74,67 +103,48 @@ export class SystemTunnels {
   }
 
   /** Tells the agent to dial, and waits until its leg has connected. */
-  async #ask(agentId: string, entry: Entry): Promise<void> {
-    const { commands, tokens, clock } = this.#options;
-    authorise(SYSTEM, 'tunnel.open', { agentId });
-    const token = await tokens.issue({ sub: agentId, tunnel_id: entry.tunnelId, ...BINDING });
-    const timeoutSeconds = Math.ceil((LIMITS.dialTimeoutMs + LIMITS.connectTimeoutMs) / 1000);
-    const command = await commands.create(
-      {
-        agentId,
-        operation: 'tunnel.open',
-        params: { tunnel_id: entry.tunnelId, kind: 'system', token },
-        timeoutSeconds,
-        queueIfOffline: false,
-        ttlSeconds: timeoutSeconds,
-        hasDeadline: true,
-      },
-      SYSTEM,
-    );
-    const refused = commands.wait(command.id, AbortSignal.timeout(timeoutSeconds * 1000)).then((row) => {
-      if (row.state === 'succeeded') return entry.opened.promise;
-      throw new ControlError('tunnel_unavailable', `the agent opened no tunnel: ${row.error_message ?? row.state}`);
-    });
-    await withTimeout(
-      clock,
-      timeoutSeconds * 1000,
-      Promise.race([entry.opened.promise, refused]),
-      () => new ControlError('tunnel_unavailable', `the agent opened no tunnel within ${timeoutSeconds} s`),
-    );
+  async #ask(agentId: string, { tunnelId, opened }: Entry): Promise<void> {
+    const token = await this.#options.tokens.issue({ sub: agentId, tunnel_id: tunnelId, ...BINDING });
+    const params = { tunnel_id: tunnelId, kind: 'system', token } as const;
+    await askToDial(this.#options, { agentId, params }, opened.promise);
   }
 
   /**
    * Takes over the agent's leg: its first message is CONNECT with the token, within 10 s. Anything else is answered with
    * CONNECT_ERR and closed. Resolves when the leg is closed.
    */
-  async serve(agentId: string, tunnelId: string, socket: MessageSocket, onAuthenticated: () => void): Promise<void> {
+  async serve(agentId: string, tunnelId: string, leg: MessageSocket, onAuthenticated: () => void): Promise<void> {
+    const { metrics } = this.#options;
+    const socket = countedSocket(leg, metrics.traffic);
     const first = firstMessage(socket);
     let entry: Entry;
     try {
-      const message = await withTimeout(this.#options.clock, LIMITS.connectTimeoutMs, first.message, () => {
-        return new ControlError('auth_failed', 'no CONNECT within 10 s');
-      });
-      entry = await this.#admit(agentId, tunnelId, message);
+      entry = await this.#admit(
+        agentId,
+        tunnelId,
+        await readConnect(first, { agentId, tunnelId }, this.#options.clock),
+      );
     } catch (error) {
-      const { code, message } =
-        error instanceof ControlError ? error : new ControlError('protocol_error', 'the first frame is no CONNECT');
+      if (!(error instanceof ControlError)) throw error;
+      const { code, message } = error;
       this.#options.log.warn({ agentId, tunnelId, code, reason: message }, 'tunnel leg refused');
-      socket.send(frame(FrameType.ConnectAck, FrameFlag.Err, { code, message, retryable: false }));
-      socket.close(WsClose.PolicyViolation, code);
+      metrics.refusals.refused('tunnel', code);
+      refuseLeg(socket, error);
       return;
     }
-    socket.send(
-      frame(FrameType.ConnectAck, 0, {
-        heartbeat_seconds: LIMITS.heartbeatIntervalMs / 1000,
-        idle_seconds: LIMITS.systemTunnelIdleMs / 1000,
-      }),
-    );
+    agreeLeg(socket, {
+      heartbeat_seconds: LIMITS.heartbeatIntervalMs / 1000,
+      idle_seconds: LIMITS.systemTunnelIdleMs / 1000,
+    });
     onAuthenticated();
     const tunnel = new Tunnel({ socket: first.rest, opens: 'odd', clock: this.#options.clock });
     entry.tunnel = tunnel;
     entry.opened.resolve(tunnel);
+    this.#options.log.info({ agentId, tunnelId }, 'system tunnel open');
+    this.#options.activity.tunnelOpened(agentId, tunnelId);
     const end = await this.#untilEnded(tunnel);
     this.#forget(agentId, entry);
+    this.#options.activity.tunnelClosed(agentId, tunnelId, end.reason);
     this.#options.log.info({ agentId, tunnelId, code: end.code, reason: end.reason }, 'system tunnel closed');
   }
 
@@ -161,16 +171,13 @@ export class SystemTunnels {
     }
   }
 
-  async #admit(agentId: string, tunnelId: string, message: string | Uint8Array): Promise<Entry> {
-    if (typeof message === 'string') throw new ControlError('protocol_error', 'text on a tunnel');
-    const { type, channelId, payload } = decodeFrame(message);
-    if (type !== FrameType.Connect || channelId !== 0)
-      throw new ControlError('protocol_error', 'the first frame is no CONNECT');
-    const connect = decodeJson(ConnectPayload, payload);
-    if (connect.agent_id !== agentId || connect.tunnel_id !== tunnelId || connect.version > PROTOCOL_VERSION) {
-      throw new ControlError('auth_failed', 'CONNECT names another agent, tunnel or version');
-    }
+  async #admit(agentId: string, tunnelId: string, connect: ConnectPayload): Promise<Entry> {
     await this.#options.tokens.redeem(connect.token, { sub: agentId, tunnel_id: tunnelId, ...BINDING });
+    authorise(agentActor({ agent_id: connect.agent_id, name: agentId }), 'tunnel.serve', {
+      kind: 'agent',
+      agentId,
+      labels: {},
+    });
     const entry = this.#entries.get(agentId);
     if (entry?.tunnelId !== tunnelId || entry.tunnel !== undefined) {
       throw new ControlError('auth_failed', 'nobody waits for this tunnel');
@@ -200,8 +207,4 @@ export class SystemTunnels {
   #forget(agentId: string, entry: Entry): void {
     if (this.#entries.get(agentId) === entry) this.#entries.delete(agentId);
   }
-}
-
-function frame(type: FrameType, flags: number, payload: unknown): Uint8Array {
-  return encodeFrame({ type, flags, channelId: 0, payload: encodeJson(payload) });
 }

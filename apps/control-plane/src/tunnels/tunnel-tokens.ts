@@ -12,16 +12,29 @@ export const TunnelClaims = z.object({
   port: z.number().int(),
   protocol: z.string(),
   domain: z.string(),
+  /** Whose end it is for; an agent's end has none. */
+  operator: z.string().optional(),
 });
 export type TunnelClaims = z.infer<typeof TunnelClaims>;
 
-const AUDIENCE = 'tunnel-agent';
+/** Which end of a tunnel a token is for. */
+export type TunnelAudience = 'tunnel-agent' | 'tunnel-operator';
+
+/** A token, and until when it can be used. */
+export interface TimedToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+const BOUND = ['sub', 'tunnel_id', 'port', 'protocol', 'domain', 'operator'] as const;
 const SKEW_SECONDS = 5;
 
-/** Tokens for the agent's leg: signed by the control plane's key, 120 s to connect, one use (PROTOCOL.md §3.1). */
+/** Tokens for the ends of tunnels: signed by the control plane's key, 120 s to connect, one use (PROTOCOL.md §3.1). */
 export class TunnelTokens {
   readonly #identity: ServerIdentity;
   readonly #clock: Clock;
+  /** Which tokens were spent is known to this process alone: those of another one are no good. */
+  readonly #process = randomUUID();
   /** Spent ids until they would have expired anyway. */
   readonly #spent = new Map<string, number>();
 
@@ -30,45 +43,48 @@ export class TunnelTokens {
     this.#clock = clock;
   }
 
-  issue(claims: TunnelClaims): Promise<string> {
+  async issue(claims: TunnelClaims, audience: TunnelAudience = 'tunnel-agent'): Promise<string> {
+    return (await this.issueTimed(claims, audience)).token;
+  }
+
+  /** As `issue`, with the time that the token itself says. */
+  async issueTimed(claims: TunnelClaims, audience: TunnelAudience): Promise<TimedToken> {
     const nowSeconds = Math.floor(this.#clock.now() / 1000);
+    const expiresSeconds = nowSeconds + LIMITS.tunnelTokenMs / 1000;
     const { sub, ...rest } = claims;
-    return new SignJWT(rest)
+    const token = await new SignJWT({ ...rest, process: this.#process })
       .setProtectedHeader({ alg: 'EdDSA', typ: 'tunnel+jwt' })
       .setIssuer(this.#identity.serverId)
-      .setAudience(AUDIENCE)
+      .setAudience(audience)
       .setSubject(sub)
       .setJti(randomUUID())
       .setIssuedAt(nowSeconds)
-      .setExpirationTime(nowSeconds + LIMITS.tunnelTokenMs / 1000)
+      .setExpirationTime(expiresSeconds)
       .sign(this.#identity.privateKey);
+    return { token, expiresAtMs: expiresSeconds * 1000 };
   }
 
-  /** Spends the token. Throws ControlError `auth_failed` unless it is ours, fresh, unspent, and binds just this. */
-  async redeem(token: string, expected: TunnelClaims): Promise<void> {
-    const payload = await this.#verify(token);
+  /** Spends the token. Throws ControlError `auth_failed` unless it is ours, fresh, unspent, for this end, and binds just this. */
+  async redeem(token: string, expected: TunnelClaims, audience: TunnelAudience = 'tunnel-agent'): Promise<void> {
+    const payload = await this.#verify(token, audience);
     const claims = TunnelClaims.safeParse(payload);
-    const bound =
-      claims.success &&
-      claims.data.sub === expected.sub &&
-      claims.data.tunnel_id === expected.tunnel_id &&
-      claims.data.port === expected.port &&
-      claims.data.protocol === expected.protocol &&
-      claims.data.domain === expected.domain;
-    if (!bound || payload.jti === undefined)
+    if (payload['process'] !== this.#process)
+      throw new ControlError('auth_failed', 'the tunnel token is from before a restart of the control plane');
+    const isBound = claims.success && BOUND.every((name) => claims.data[name] === expected[name]);
+    if (!isBound || payload.jti === undefined)
       throw new ControlError('auth_failed', 'the tunnel token is for another tunnel');
     this.#forgetExpired();
     if (this.#spent.has(payload.jti)) throw new ControlError('auth_failed', 'the tunnel token was used before');
     this.#spent.set(payload.jti, this.#clock.now() + LIMITS.tunnelTokenMs + SKEW_SECONDS * 1000);
   }
 
-  async #verify(token: string) {
+  async #verify(token: string, audience: TunnelAudience) {
     try {
       const { payload } = await jwtVerify(token, this.#identity.verifyKey, {
         algorithms: ['EdDSA'],
         typ: 'tunnel+jwt',
         issuer: this.#identity.serverId,
-        audience: AUDIENCE,
+        audience,
         requiredClaims: ['sub', 'jti', 'exp', 'iat'],
         clockTolerance: SKEW_SECONDS,
         currentDate: new Date(this.#clock.now()),

@@ -25,6 +25,8 @@ export interface HandshakeOptions {
   readonly sessionId: string;
   readonly identity: ServerIdentity;
   readonly clock: Clock;
+  /** Called when the credential is wrong, and not when the connection broke. */
+  readonly onRefused?: () => void;
 }
 
 /**
@@ -49,6 +51,7 @@ export async function shakeHands(options: HandshakeOptions): Promise<AuthPayload
     await verifyAgentToken(agent, auth.auth_token, { serverId: identity.serverId, nonce, nowMs: clock.now() });
     return auth;
   } catch (error) {
+    if (error instanceof ControlError && error.code === 'auth_failed') options.onRefused?.();
     turnAway(socket, clock, error);
     return undefined;
   }

@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
 import type { Clock } from '@drawbridge/link';
-import type { EventPayload, HeartbeatPayload, Outcome } from '@drawbridge/protocol';
-import { TaskStateEvent } from '@drawbridge/protocol';
+import type { EventPayload, HeartbeatPayload, LinkConfigUpdate, Outcome } from '@drawbridge/protocol';
 import type { Logger } from '@drawbridge/runtime';
+import type { AgentSettings } from '../agents/agent-settings.ts';
 import type { LiveLink, Presence } from '../agents/presence.ts';
 import type { CommandService } from '../commands/command-service.ts';
 import type { Delivery } from '../commands/delivery.ts';
@@ -18,6 +18,7 @@ export interface AgentInboxOptions {
   readonly commands: CommandService;
   readonly delivery: Delivery;
   readonly tasks: TaskService;
+  readonly settings: Pick<AgentSettings, 'taken' | 'refused'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -60,12 +61,11 @@ export class AgentInbox {
       kind: event.kind,
       data: JSON.stringify(event.data),
     };
-    await db.transaction().execute(async (trx) => {
+    const moved = await db.transaction().execute(async (trx) => {
       const isNew = await new JournalsRepository(trx).append(stored, now);
-      if (isNew && event.kind === 'task.state') await tasks.reported(trx, link.agentId, event.data);
+      return isNew && event.kind === 'task.state' ? tasks.reported(trx, link.agentId, event.data) : undefined;
     });
-    const task = TaskStateEvent.safeParse(event.data);
-    if (task.success) tasks.changed(task.data.task_id);
+    if (moved !== undefined) tasks.moved(moved);
     link.send('ack', { event_seq: event.seq });
   }
 
@@ -73,8 +73,13 @@ export class AgentInbox {
     link.health = samples.at(-1)?.sample ?? link.health;
   }
 
-  error(link: LiveLink, error: { code: string; message: string; ref?: string | undefined }): void {
-    this.#options.log.warn({ agentId: link.agentId, code: error.code, ref: error.ref }, 'agent refused a message');
+  async settingsTaken(link: LiveLink, ref: string, applied: LinkConfigUpdate | undefined): Promise<void> {
+    await this.#options.settings.taken(link, ref, applied);
+  }
+
+  async error(link: LiveLink, { code, message, ref }: { code: string; message: string; ref?: string | undefined }) {
+    this.#options.log.warn({ agentId: link.agentId, code, ref }, 'agent refused a message');
+    if (ref !== undefined) await this.#options.settings.refused(link, ref, message);
   }
 
   disconnect(link: LiveLink, reason: string): void {

@@ -1,9 +1,11 @@
-import type { Clock, MessageSocket, SocketEnd } from '@drawbridge/link';
+import type { Clock, MessageSocket, SocketEnd, Timer } from '@drawbridge/link';
 import { AgentMessage, ProtocolError, WsClose, decodeMessage, unreachable } from '@drawbridge/protocol';
 import type { HeartbeatPayload } from '@drawbridge/protocol';
 import type { LiveLink } from '../agents/presence.ts';
+import type { LinkMetrics } from '../observability/link-metrics.ts';
 import { sendMessage } from './send-message.ts';
 import type { AgentInbox } from './agent-inbox.ts';
+import { MessagePace } from './message-pace.ts';
 
 /** Messages that wait for the store; with more the link is not read until they are done. */
 const INBOX_MESSAGES_MAX = 64;
@@ -12,6 +14,7 @@ export interface AgentLinkOptions {
   readonly socket: MessageSocket;
   readonly clock: Clock;
   readonly inbox: AgentInbox;
+  readonly metrics: LinkMetrics;
   readonly agentId: string;
   readonly epoch: number;
   readonly journalId: string;
@@ -37,9 +40,14 @@ export class AgentLink implements LiveLink {
   readonly #socket: MessageSocket;
   readonly #clock: Clock;
   readonly #inbox: AgentInbox;
+  readonly #metrics: LinkMetrics;
   readonly #onError: (error: unknown) => void;
   #handling: Promise<void> = Promise.resolve();
+  readonly #pace: MessagePace;
   #waiting = 0;
+  /** Why the socket is not read: a full inbox, or too fast an agent. */
+  readonly #holds = new Set<'inbox' | 'pace'>();
+  #paceTimer: Timer | undefined;
   #isOver = false;
 
   constructor(options: AgentLinkOptions) {
@@ -51,15 +59,28 @@ export class AgentLink implements LiveLink {
     this.heardMs = options.clock.monotonic();
     this.#socket = options.socket;
     this.#clock = options.clock;
+    this.#pace = new MessagePace(options.clock);
     this.#inbox = options.inbox;
+    this.#metrics = options.metrics;
     this.#onError = options.onError;
     const { promise, resolve } = Promise.withResolvers<SocketEnd>();
     this.ended = promise;
-    promise.then(() => (this.#isOver = true)).catch(() => undefined);
+    promise
+      .then(() => {
+        this.#isOver = true;
+        this.#paceTimer?.cancel();
+      })
+      .catch(() => undefined);
     this.#closed = resolve;
   }
 
   readonly #closed: (end: SocketEnd) => void;
+
+  /** What waits on this link: messages for the store, of which a full inbox takes no more, and bytes for the network. */
+  get backlog(): { readonly messages: number; readonly isFull: boolean; readonly bytes: number } {
+    const messages = this.#waiting;
+    return { messages, isFull: messages >= INBOX_MESSAGES_MAX, bytes: this.#socket.bufferedBytes };
+  }
 
   /** Starts to read. Whoever made the link has made it known by now. */
   listen(): void {
@@ -71,7 +92,8 @@ export class AgentLink implements LiveLink {
   }
 
   send(type: string, payload: unknown, id?: string): void {
-    if (!this.#isOver) sendMessage(this.#socket, this.#clock, type, payload, id);
+    if (this.#isOver) return;
+    this.#metrics.traffic.link('out', type, sendMessage(this.#socket, this.#clock, type, payload, id));
   }
 
   end(code: number, reason: string): void {
@@ -87,9 +109,11 @@ export class AgentLink implements LiveLink {
 
   #receive(text: string | Uint8Array): void {
     if (this.#isOver) return;
+    this.#keepPace(text.length);
     try {
       if (typeof text !== 'string') throw new ProtocolError('message_binary', 'binary where text is expected');
       const decoded = decodeMessage(AgentMessage, text);
+      this.#metrics.traffic.link('in', decoded.ok ? decoded.message.type : 'other', Buffer.byteLength(text));
       if (decoded.ok) this.#handle(decoded.message);
       else
         this.send('error', {
@@ -106,18 +130,38 @@ export class AgentLink implements LiveLink {
   #handle(message: AgentMessage): void {
     if (message.type === 'heartbeat') {
       this.health = message.payload;
+      this.#metrics.heartbeat(this.agentId, message.payload);
       this.send('heartbeat', { time: new Date(this.#clock.now()).toISOString() }, message.id);
       return;
     }
     this.#waiting += 1;
-    if (this.#waiting === INBOX_MESSAGES_MAX) this.#socket.pause();
+    if (this.#waiting === INBOX_MESSAGES_MAX) this.#hold('inbox');
     this.#handling = this.#handling
       .then(() => dispatch(message, this, this.#inbox))
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
-        if (this.#waiting === INBOX_MESSAGES_MAX) this.#socket.resume();
+        if (this.#waiting === INBOX_MESSAGES_MAX) this.#release('inbox');
         this.#waiting -= 1;
       });
+  }
+
+  /** An agent that talks too fast is read no more for a while; it is never cut off for it. */
+  #keepPace(lengthBytes: number): void {
+    const waitMs = this.#pace.heard(lengthBytes);
+    if (waitMs === 0) return;
+    this.#paceTimer?.cancel();
+    this.#paceTimer = this.#clock.after(waitMs, () => this.#release('pace'));
+    this.#hold('pace');
+  }
+
+  #hold(why: 'inbox' | 'pace'): void {
+    if (this.#holds.size === 0) this.#socket.pause();
+    this.#holds.add(why);
+  }
+
+  #release(why: 'inbox' | 'pace'): void {
+    this.#holds.delete(why);
+    if (this.#holds.size === 0) this.#socket.resume();
   }
 
   /** What could not be stored is not acknowledged: the agent sends it again on the next link. */
@@ -132,7 +176,9 @@ async function dispatch(message: AgentMessage, link: AgentLink, inbox: AgentInbo
   if (!inbox.isCurrent(link)) return;
   switch (message.type) {
     case 'ack':
-      return 'command_id' in message.payload ? inbox.started(link, message.payload.command_id) : undefined;
+      return 'command_id' in message.payload
+        ? inbox.started(link, message.payload.command_id)
+        : inbox.settingsTaken(link, message.payload.ref, message.payload.applied);
     case 'command_response':
       return inbox.ended(link, message.id, message.payload);
     case 'event':

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { MachineId } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { envelope } from '../envelope.ts';
+import { LinkConfigUpdate } from './server.ts';
 import { DisconnectMessage, ErrorMessage, Outcome } from './shared.ts';
 
 const Count = z.number().int().nonnegative();
@@ -16,6 +18,8 @@ export const AuthPayload = z.object({
   last_event_seq: Count,
   /** This process of the agent: two that take turns under one identity are a cloned machine. */
   instance: z.uuid().optional(),
+  /** The machine this agent runs on. */
+  machine_id: MachineId.optional(),
   name: z.string().max(255).optional(),
   os: z.string().max(128).optional(),
   arch: z.string().max(32).optional(),
@@ -50,6 +54,8 @@ export const HeartbeatPayload = z.object({
   tasks_running: Count.optional(),
   sessions: Count.optional(),
   tunnels: Count.optional(),
+  /** Since the agent's start: times that it had bytes for a channel and no credit. */
+  credit_stalls: Count.optional(),
   listeners: Count.optional(),
 });
 export type HeartbeatPayload = z.infer<typeof HeartbeatPayload>;
@@ -74,7 +80,14 @@ export const AgentMessage = z.discriminatedUnion('type', [
   ),
   envelope(
     'ack',
-    z.union([z.object({ command_id: z.uuid(), state: z.literal('started') }), z.object({ ref: z.string().max(64) })]),
+    z.union([
+      z.object({ command_id: z.uuid(), state: z.literal('started') }),
+      z.object({
+        ref: z.string().max(64),
+        /** After a `config_update`: what the agent does now. */
+        applied: LinkConfigUpdate.optional().catch(undefined),
+      }),
+    ]),
   ),
   envelope('command_response', Outcome),
   envelope('event', EventPayload),

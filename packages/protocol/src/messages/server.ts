@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { envelope } from '../envelope.ts';
+import { Traceparent } from '../traceparent.ts';
 import { DisconnectMessage, ErrorMessage } from './shared.ts';
 
 /** `hello`: the server proves who it is before the agent says anything. `signature` is base64url, over `helloStatement`. */
@@ -13,15 +14,22 @@ export const HelloPayload = z.object({
 });
 export type HelloPayload = z.infer<typeof HelloPayload>;
 
+/** How often an agent sends a heartbeat, in seconds, wherever that is said. */
+export const HeartbeatSeconds = z
+  .number()
+  .min(LIMITS.heartbeatIntervalMsMin / 1000)
+  .max(LIMITS.heartbeatIntervalMsMax / 1000);
+
 /** Settings a server may give; the agent takes what its own file allows. */
 export const LinkConfig = z.object({
-  heartbeat_interval: z
-    .number()
-    .min(LIMITS.heartbeatIntervalMsMin / 1000)
-    .max(LIMITS.heartbeatIntervalMsMax / 1000),
+  heartbeat_interval: HeartbeatSeconds,
   command_timeout: z.number().positive(),
 });
 export type LinkConfig = z.infer<typeof LinkConfig>;
+
+/** Some of them. */
+export const LinkConfigUpdate = LinkConfig.partial();
+export type LinkConfigUpdate = z.infer<typeof LinkConfigUpdate>;
 
 export const AuthResponsePayload = z.discriminatedUnion('status', [
   z.object({
@@ -47,6 +55,8 @@ export const CommandPayload = z.object({
   /** Left out when the agent has acknowledged them before: then the message only asks for the outcome. */
   params: z.unknown().optional(),
   remaining_ms: z.number().int().nonnegative(),
+  /** The trace it belongs to, for the agent's log. A malformed one is ignored: a trace never stops a command. */
+  traceparent: Traceparent.optional().catch(undefined),
 });
 export type CommandPayload = z.infer<typeof CommandPayload>;
 
@@ -58,7 +68,7 @@ export const ServerMessage = z.discriminatedUnion('type', [
   envelope('command', CommandPayload),
   envelope('ack', z.union([z.object({ event_seq: z.number().int().positive() }), z.object({ command_id: z.uuid() })])),
   envelope('cancel', z.object({ command_id: z.uuid() })),
-  envelope('config_update', LinkConfig.partial()),
+  envelope('config_update', LinkConfigUpdate),
   ErrorMessage,
   DisconnectMessage,
 ]);

@@ -11,7 +11,7 @@ export interface Operation<Params extends z.ZodType = z.ZodType, Result extends 
   readonly effect: Effect;
   readonly params: Params;
   readonly result: Result;
-  /** True when `params` hold content (instructions): encrypted at rest, erased once delivered (PROTOCOL.md §5). */
+  /** True when `params` hold content or a secret: encrypted at rest, erased once the agent has them (PROTOCOL.md §5). */
   readonly content: boolean;
 }
 

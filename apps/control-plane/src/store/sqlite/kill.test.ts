@@ -8,7 +8,8 @@ import { agentNames, openTestStore, type TestSchema } from './store-fixture.ts';
 
 const WRITER = fileURLToPath(new URL('./kill-writer.ts', import.meta.url));
 
-it('has every acknowledged row after the process was killed, several times over', async () => {
+// Whoever finds the file taken waits 5 s for it, three times.
+it('has every acknowledged row after the process was killed, several times over', { timeout: 60_000 }, async () => {
   await using test = await openTestStore();
   await test.store.close();
   const acknowledged: string[] = [];

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { LIMITS } from '@drawbridge/protocol';
-import type { Dialect } from 'kysely';
+import type { Store, StoreStats } from '../store.ts';
 import { SqliteClient } from './client.ts';
 import { sqliteDialect } from './dialect.ts';
 import type { SqliteStats, WorkerReport, WorkerSettings } from './messages.ts';
-import { toError } from './statement-error.ts';
+import { removeLeftCopies, takeSnapshot } from './snapshot.ts';
+import { toError } from './to-error.ts';
 import type { PauseClock } from './transaction.ts';
 
 /** Where the store is, and whose time its transactions live by. */
@@ -13,31 +14,30 @@ export interface OpenSqliteOptions {
   /** The database file; made, readable by its owner alone, when it is not there. */
   readonly path: string;
   readonly clock: PauseClock;
+  /** How long one transaction may keep the store waiting for its caller. */
+  readonly pauseMsMax?: number;
 }
 
-/** An open store. Whoever opened it closes it; `Kysely.destroy` does not. */
-export interface SqliteStore extends AsyncDisposable {
-  /** For `new Kysely({ dialect })`. */
-  readonly dialect: Dialect;
-  /** Resolves when the store is gone: closed, or its worker died and every call fails from now on. */
-  readonly ended: Promise<void>;
-  /** Counters as of the latest reply. */
-  stats(): SqliteStats;
-  /** Finishes what was asked, undoes transactions that were not committed, gives the file back. Twice is fine. */
-  close(): Promise<void>;
+/** The store on SQLite, with what its worker counts. */
+export interface SqliteStore extends Store {
+  stats(): SqliteStats & StoreStats;
 }
 
 /**
  * Opens the SQLite store in a worker thread. Rejects with `conflict` when another control plane has the file, and with
  * `store_unavailable` or `disk_full` when it cannot be opened.
  */
-export async function openSqlite({ path, clock }: OpenSqliteOptions): Promise<SqliteStore> {
+export async function openSqlite(options: OpenSqliteOptions): Promise<SqliteStore> {
+  const { path, clock, pauseMsMax = LIMITS.storeTransactionPauseMsMax } = options;
   const client = new SqliteClient(await startWorker(path), path);
+  await removeLeftCopies(path);
   const close = () => client.close();
   return {
-    dialect: sqliteDialect({ client, clock, pauseMsMax: LIMITS.storeTransactionPauseMsMax }),
+    engine: 'sqlite',
+    dialect: sqliteDialect({ client, clock, pauseMsMax }),
     ended: client.ended,
-    stats: () => client.stats,
+    stats: () => ({ ...client.stats, failures: client.stats.commitsFailed, waiting: client.waiting }),
+    snapshot: () => takeSnapshot(client, path, (copy) => openSqlite({ path: copy, clock })),
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -16,6 +16,7 @@ beforeEach(() => {
   const send = (sent: readonly StoreReply[]) => void replies.push(...sent);
   scheduler = new Scheduler(
     new Batch({ database, path: 'test.db', statementsMax: 100, preparedStatementsMax: 10, send }),
+    () => undefined,
   );
 });
 

@@ -1,5 +1,5 @@
 import { Batch } from './batch.ts';
-import type { Failure, LoneRequest, StoreRequest, TransactionRequest } from './messages.ts';
+import type { CopyRequest, Failure, LoneRequest, StoreRequest, TransactionRequest } from './messages.ts';
 
 /** An interactive transaction: its steps arrive one by one, and wait here until it is its turn. */
 interface Transaction {
@@ -15,6 +15,7 @@ interface Transaction {
  */
 export class Scheduler {
   readonly #batch: Batch;
+  readonly #copy: (request: CopyRequest) => void;
   /** Units whose turn has not come. */
   readonly #line: (LoneRequest | Transaction)[] = [];
   /** Every transaction that has begun, in line or not, and has not ended. */
@@ -23,8 +24,9 @@ export class Scheduler {
   #current: Transaction | undefined;
   #closing = false;
 
-  constructor(batch: Batch) {
+  constructor(batch: Batch, copy: (request: CopyRequest) => void) {
     this.#batch = batch;
+    this.#copy = copy;
   }
 
   /** The last request was taken: `work` leaves nothing behind. */
@@ -37,6 +39,9 @@ export class Scheduler {
     switch (request.type) {
       case 'lone':
         this.#line.push(request);
+        return;
+      case 'copy':
+        this.#copy(request);
         return;
       case 'close':
         this.#closing = true;

@@ -18,7 +18,7 @@ const select = (value: number) => ({ sql: `select ${value} as value`, parameters
 
 it('prepares again only what was used least recently', () => {
   const { cache, prepared } = openCache(2);
-  for (const value of [1, 2, 1, 3, 1, 2]) expect(cache.run(select(value)).rows).toEqual([{ value }]);
+  for (const value of [1, 2, 1, 3, 1, 2]) expect(cache.run(select(value)).rows).toEqual([[value]]);
   expect(prepared).toEqual(['select 1 as value', 'select 2 as value', 'select 3 as value', 'select 2 as value']);
   expect(cache.size).toBe(2);
 });
@@ -29,5 +29,16 @@ it('tells rows from changes', () => {
   const insert = { sql: 'insert into t values (?), (?)', parameters: [7, 8], reads: false };
   expect(cache.run(insert)).toEqual({ rows: [], changes: 2, lastRowId: 8 });
   const remove = { sql: 'delete from t where v = ? returning v', parameters: [7], reads: false };
-  expect(cache.run(remove)).toEqual({ rows: [{ v: 7 }] });
+  expect(cache.run(remove)).toEqual({ rows: [[7]], columns: ['v'] });
+});
+
+it('names the columns a statement returns after the table got another one', () => {
+  const { cache } = openCache(10);
+  const all = { sql: 'select * from t', parameters: [], reads: true };
+  const change = (sql: string) => cache.run({ sql, parameters: [], reads: false });
+  change('create table t (v integer primary key)');
+  change('insert into t values (7)');
+  expect(cache.run(all)).toEqual({ rows: [[7]], columns: ['v'] });
+  change('alter table t rename column v to w');
+  expect(cache.run(all)).toEqual({ rows: [[7]], columns: ['w'] });
 });

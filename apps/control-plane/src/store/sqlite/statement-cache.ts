@@ -1,11 +1,16 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { SqlValue } from '../bind.ts';
 import type { Statement, StatementResult } from './messages.ts';
 import { assertContained } from './statement-guard.ts';
 
 interface Prepared {
   readonly statement: StatementSync;
-  readonly returnsRows: boolean;
+  /** None for a statement that returns no rows. */
+  readonly columns: readonly string[];
 }
+
+/** After it, what is prepared may return other columns than it did. */
+const CHANGES_SCHEMA = /^\s*(?:create|alter|drop)\b/i;
 
 /** Runs statements, and keeps the most recently used ones prepared. */
 export class StatementCache {
@@ -26,9 +31,10 @@ export class StatementCache {
 
   /** Runs `statement` to its end. Throws what SQLite throws. */
   run({ sql, parameters }: Statement): StatementResult {
-    const { statement, returnsRows } = this.#prepare(sql);
-    if (returnsRows) return { rows: statement.all(...parameters) };
+    const { statement, columns } = this.#prepare(sql);
+    if (columns.length > 0) return { rows: rowsOf(statement, parameters), columns };
     const { changes, lastInsertRowid } = statement.run(...parameters);
+    if (CHANGES_SCHEMA.test(sql)) this.#prepared.clear();
     return { rows: [], changes, lastRowId: lastInsertRowid };
   }
 
@@ -48,6 +54,13 @@ export class StatementCache {
   #prepareNew(sql: string): Prepared {
     assertContained(sql);
     const statement = this.#database.prepare(sql);
-    return { statement, returnsRows: statement.columns().length > 0 };
+    statement.setReturnArrays(true);
+    return { statement, columns: statement.columns().map(({ name }) => name) };
   }
+}
+
+/** Node's types do not know of `setReturnArrays`. */
+function rowsOf(statement: StatementSync, parameters: readonly SqlValue[]): StatementResult['rows'] {
+  const rows: readonly unknown[] = statement.all(...parameters);
+  return rows as StatementResult['rows'];
 }

@@ -1,5 +1,7 @@
 import { FakeClock, TempDir } from '@drawbridge/testkit';
 import { type ColumnType, type Generated, Kysely } from 'kysely';
+import { engineOf } from '../engine.ts';
+import { bytesType } from '../migrations/column-types.ts';
 import { openSqlite, type SqliteStore } from './open-sqlite.ts';
 
 /** The tables of the store's own tests. */
@@ -43,20 +45,25 @@ export async function openTestStore(): Promise<TestStore> {
   };
 }
 
-/** Makes the tables of `TestSchema`. */
-export async function createTestTables(db: Kysely<TestSchema>): Promise<void> {
+/** Makes the tables of `TestSchema`, on either engine. */
+export async function createTestTables(typed: Kysely<TestSchema>): Promise<void> {
+  const db = typed as unknown as Kysely<unknown>;
   await db.schema
     .createTable('agents')
-    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('id', idType(db), (column) => column.primaryKey())
     .addColumn('name', 'text', (column) => column.notNull().unique())
     .addColumn('enabled', 'integer', (column) => column.notNull().defaultTo(1))
-    .addColumn('key', 'blob')
+    .addColumn('key', bytesType(db))
     .execute();
   await db.schema
     .createTable('sessions')
-    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('id', idType(db), (column) => column.primaryKey())
     .addColumn('agent_id', 'integer', (column) => column.notNull().references('agents.id'))
     .execute();
+}
+
+function idType(db: Kysely<unknown>): 'integer' | 'serial' {
+  return engineOf(db) === 'postgres' ? 'serial' : 'integer';
 }
 
 /** The names of all agents, in the order in which they came. */

@@ -1,6 +1,6 @@
 import { LIMITS } from '@drawbridge/protocol';
 import { expect, it } from 'vitest';
-import { isUniqueViolation } from './statement-error.ts';
+import { isUniqueViolation } from '../statement-error.ts';
 import { addAgent, agentNames, openTestStore } from './store-fixture.ts';
 
 it('shows a transaction its own writes, and nobody else half of them', async () => {

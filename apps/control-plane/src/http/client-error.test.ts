@@ -1,0 +1,40 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { answerClientError } from './client-error.ts';
+import { ServerHarness, untilClosed } from './server-fixture.ts';
+
+let harness: ServerHarness;
+beforeEach(async () => {
+  harness = await ServerHarness.start();
+  harness.server.on('clientError', answerClientError);
+});
+afterEach(() => harness[Symbol.asyncDispose]());
+
+async function say(text: string): Promise<{ status: string; body: unknown }> {
+  const socket = await harness.connect();
+  socket.write(text);
+  const [head = '', body = ''] = (await untilClosed(socket)).split('\r\n\r\n');
+  return { status: head.split('\r\n', 1)[0] ?? '', body: JSON.parse(body) };
+}
+
+it.each([
+  ['GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n', 'HTTP/1.1 400 Bad Request', 'invalid_request'],
+  ['\x16\x03\x01 this is TLS', 'HTTP/1.1 400 Bad Request', 'invalid_request'],
+  [
+    `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+    'HTTP/1.1 431 Request Header Fields Too Large',
+    'payload_too_large',
+  ],
+])('answers %j in the words of the API', async (text, status, code) => {
+  expect(await say(text)).toEqual({
+    status,
+    body: { code, message: expect.any(String), request_id: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+  });
+});
+
+it('answers who is too slow', async () => {
+  harness.server.headersTimeout = 20;
+  expect(await say('GET / HTTP/1.1\r\n')).toMatchObject({
+    status: 'HTTP/1.1 408 Request Timeout',
+    body: { code: 'timed_out' },
+  });
+});

@@ -1,0 +1,1 @@
+export { channelDuplex } from './channel-duplex.ts';
