@@ -32,6 +32,19 @@ it('lets what follows from a timer settle, and set timers that are due as well',
   expect(clock.sleeps).toEqual([10, 10, 10, 10]);
 });
 
+it('fires what is due already without being advanced, after who set it is done, unless it was cancelled', async () => {
+  const clock = new FakeClock();
+  const fired: string[] = [];
+  clock.after(0, () => fired.push('now'));
+  clock.after(-5, () => fired.push('late'));
+  clock.after(0, () => fired.push('cancelled')).cancel();
+  clock.after(1, () => fired.push('never'));
+  expect(fired).toEqual([]);
+  await clock.sleep(0);
+  expect(fired).toEqual(['now', 'late']);
+  expect([clock.pending, clock.monotonic()]).toEqual([1, 0]);
+});
+
 it('forgets a timer that was cancelled, and a sleep that was aborted', async () => {
   const clock = new FakeClock();
   const abort = new AbortController();

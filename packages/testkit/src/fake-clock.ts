@@ -33,6 +33,8 @@ export class FakeClock implements Clock {
   after(delayMs: number, callback: () => void): Timer {
     const timer = { atMs: this.#elapsedMs + Math.max(0, delayMs), callback };
     this.#pending.add(timer);
+    // What is due needs no time to pass, as on every clock: only who sets it has to be done first.
+    if (delayMs <= 0) setImmediate(() => this.#fire(timer));
     return { cancel: () => this.#pending.delete(timer) };
   }
 
@@ -52,11 +54,14 @@ export class FakeClock implements Clock {
     await settle();
     for (let timer = this.#due(untilMs); timer !== undefined; timer = this.#due(untilMs)) {
       this.#elapsedMs = timer.atMs;
-      this.#pending.delete(timer);
-      timer.callback();
+      this.#fire(timer);
       await settle();
     }
     this.#elapsedMs = untilMs;
+  }
+
+  #fire(timer: Pending): void {
+    if (this.#pending.delete(timer)) timer.callback();
   }
 
   /** The earliest timer up to then; of two at the same time, the one that was set first. */

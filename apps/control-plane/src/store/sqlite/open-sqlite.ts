@@ -53,9 +53,13 @@ export async function startWorker(path: string): Promise<Worker> {
       preparedStatementsMax: LIMITS.storePreparedStatementsMax,
     } satisfies WorkerSettings,
   });
-  const [report]: WorkerReport[] = await once(worker, 'message');
+  // Listened to from the start: a worker that ends at once tells its last message and its exit in the same turn.
+  const exited = new Promise<undefined>((resolve) => {
+    worker.once('exit', () => resolve(undefined));
+  });
+  const [report]: WorkerReport[] = (await Promise.race([once(worker, 'message'), exited])) ?? [];
   if (report?.type === 'opened') return worker;
-  await once(worker, 'exit');
+  await exited;
   if (report?.type === 'refused') throw toError(report.failure);
   throw new Error(`unexpected first report: ${report?.type}`);
 }
