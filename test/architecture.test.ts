@@ -24,6 +24,7 @@ const NOUNS = [
   'audit',
   'backup',
   'commands',
+  'sessions',
   'tasks',
   'tunnels',
   'operators',

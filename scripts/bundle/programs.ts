@@ -4,6 +4,7 @@ import type { BuildOptions } from 'esbuild';
 export const PROGRAMS = [
   { output: 'drawbridge.js', source: 'scripts/bundle/launcher.js' },
   { output: 'agent.js', source: 'apps/agent/src/main.ts' },
+  { output: 'session-host.js', source: 'apps/agent/src/sessions/host-main.ts' },
   { output: 'control-plane.js', source: 'apps/control-plane/src/main.ts' },
   { output: 'cli.js', source: 'apps/cli/src/main.ts' },
   { output: 'sqlite-worker.js', source: 'apps/control-plane/src/store/sqlite/worker.ts' },

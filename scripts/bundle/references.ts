@@ -13,6 +13,7 @@ interface Reference {
 export const REFERENCES: readonly Reference[] = [
   { file: 'apps/agent/src/service/installation.ts', from: "'../../../../dist/", to: "'./" },
   { file: 'apps/agent/src/service/installation.ts', from: "'../../../../scripts/", to: "'./scripts/" },
+  { file: 'apps/agent/src/sessions/host-client.ts', from: "'./host-main.ts'", to: "'./session-host.js'" },
   { file: 'apps/cli/src/access.ts', from: "'../../../.drawbridge'", to: "'./.drawbridge'" },
   { file: 'apps/cli/src/launcher.ts', from: "'../../../bin/drawbridge'", to: "'./drawbridge.js'" },
   { file: 'apps/control-plane/src/http/routes/pages.ts', from: '`../page/', to: '`./page/' },

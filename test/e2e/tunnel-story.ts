@@ -1,5 +1,5 @@
 import { OperatorTunnel } from '@drawbridge/client';
-import type { TunnelApi, TunnelStatus } from '@drawbridge/client';
+import type { DialTunnel, TunnelApi, TunnelStatus } from '@drawbridge/client';
 import { IssuedTunnel, IssuedTunnelToken, TunnelView } from '@drawbridge/protocol/api';
 import type { TunnelRequest } from '@drawbridge/protocol/api';
 import { LIMITS } from '@drawbridge/protocol';
@@ -10,6 +10,22 @@ import type { TestControlPlane } from '@drawbridge/testkit';
 export interface TunnelUser {
   readonly statuses: TunnelStatus[];
   open(request: TunnelRequest): Promise<OperatorTunnel>;
+}
+
+/** Dials tunnels as the admin; `via` is where, when that is not the control plane itself. */
+export function dialVia(plane: TestControlPlane, via?: string): DialTunnel {
+  return (url, subprotocol, signal) =>
+    dialWebSocket(
+      {
+        url: via === undefined ? url : new URL(new URL(url).pathname, via).href,
+        subprotocol,
+        tls: readTlsFiles({ ca: plane.caFile }),
+        headers: { authorization: `Bearer ${plane.token}` },
+        timeoutMs: LIMITS.dialTimeoutMs,
+        maxPayloadBytes: LIMITS.frameHeaderBytes + LIMITS.framePayloadBytesMax,
+      },
+      signal,
+    );
 }
 
 /** `via` is where its WebSockets are dialled, when that is not the control plane itself. */
@@ -27,18 +43,7 @@ export function tunnelUser(plane: TestControlPlane, via?: string): TunnelUser {
     open: (request) =>
       OperatorTunnel.open(request, {
         api,
-        dial: (url, subprotocol, signal) =>
-          dialWebSocket(
-            {
-              url: via === undefined ? url : new URL(new URL(url).pathname, via).href,
-              subprotocol,
-              tls: readTlsFiles({ ca: plane.caFile }),
-              headers: { authorization: `Bearer ${plane.token}` },
-              timeoutMs: LIMITS.dialTimeoutMs,
-              maxPayloadBytes: LIMITS.frameHeaderBytes + LIMITS.framePayloadBytesMax,
-            },
-            signal,
-          ),
+        dial: dialVia(plane, via),
         onStatus: (status) => statuses.push(status),
       }),
   };

@@ -20,6 +20,11 @@ import { LinkKeeper } from './link/keep-linked.ts';
 import { housekeeping } from './housekeeping.ts';
 import { providerSettings } from './provider-settings.ts';
 import { ProviderRegistry } from './providers/registry.ts';
+import { AgentSessions } from './sessions/agent-sessions.ts';
+import { HostClient } from './sessions/host-client.ts';
+import { sessionChannel } from './sessions/session-channel.ts';
+import type { SessionSettings } from './sessions/session-table.ts';
+import { inheritedEnvironment } from './tasks/environment.ts';
 import { endOrphans } from './tasks/end-orphans.ts';
 import { systemProcessTable } from './tasks/system-process-table.ts';
 import { TaskRunner } from './tasks/task-runner.ts';
@@ -29,7 +34,7 @@ import { TargetPolicy } from './tunnels/target-policy.ts';
 import { taskChannel } from './tunnels/task-channel.ts';
 import { tcpChannels } from './tunnels/tcp-channel.ts';
 
-const CAPABILITIES = ['tasks'] as const;
+const CAPABILITIES = ['tasks', 'sessions'] as const;
 
 /** After a drain the last outcomes have this long to be acknowledged. */
 const LAST_ACKS_MS = 5_000;
@@ -65,6 +70,8 @@ export async function runAgent(
   });
   const isAllowed = (operation: string) => allows(operation, config.security.operations);
   const events = new EventOutbox(journal, log);
+  await using host = new HostClient({ dataDir, env: inheritedEnvironment(process.env), clock, log });
+  const sessions = new AgentSessions(host, sessionSettings(config));
   await using tunnels = new AgentTunnels({
     access,
     clock,
@@ -72,6 +79,7 @@ export async function runAgent(
     serverNowMs: () => keeper.serverNowMs(),
     channels: {
       task: taskChannel(runner, log),
+      session: sessionChannel(sessions, log),
       ...tcpChannels({ policy: new TargetPolicy(config.tunnels), clock, log }),
     },
     isAllowed,
@@ -82,7 +90,7 @@ export async function runAgent(
     sources: {
       probeProviders: () => providers.probeAll(),
       tasksRunning: () => runner.running,
-      sessions: () => 0,
+      sessions: () => sessions.running,
       tunnels: () => tunnels.size,
       creditStalls: () => tunnels.creditStalls,
     },
@@ -104,6 +112,7 @@ export async function runAgent(
     handlers: makeHandlers({
       runner,
       tunnels,
+      sessions,
       events,
       nowMs: () => clock.now(),
       info: () => agentInfo({ providers, listenerCheck, isAllowed, capabilities: CAPABILITIES, startedAtMs }),
@@ -211,6 +220,11 @@ async function requireNoListener(check: ListenerCheck, log: Logger): Promise<voi
   if (listeners.length > 0)
     throw new ControlError('internal', `this agent listens on ${listeners.join(', ')}: it must not`);
   log.info({ listeners: 0 }, 'self-check: no port is listened on');
+}
+
+function sessionSettings({ sessions }: AgentConfig): SessionSettings {
+  const { shell, ring_bytes: ringBytes, ttl, max: runningMax, max_per_user: runningOfOneMax } = sessions;
+  return { shell, ringBytes, ttlMs: ttl * 1000, runningMax, runningOfOneMax };
 }
 
 function dockerSocketOf({ docker }: AgentConfig): string | undefined {

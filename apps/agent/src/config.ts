@@ -153,6 +153,7 @@ export const AgentConfig = z
         ring_bytes: Count.default(1_048_576),
         ttl: Seconds.default(86_400),
         max: Count.default(64),
+        max_per_user: Count.default(32),
         record: z.boolean().default(false),
       })
       .prefault({}),

@@ -52,6 +52,32 @@ export const AGENT_LIMITS = {
   /** A UDP socket that is bound for longer than this is no DNS lookup in flight. */
   udpLookupMs: 15 * SECOND,
 
+  /** What a session's writer may have to go before its output is held back, and how long it is held back for one who takes nothing. */
+  sessionLagBytesMax: 256 * KIB,
+  writerPatienceMs: 15 * SECOND,
+  /** One part of a session's output, as a viewer gets it: fits one frame. */
+  sessionPartBytesMax: 64 * KIB,
+  /** Input that a session's process has not taken yet: past it, who writes waits. */
+  sessionInputBytesMax: 64 * KIB,
+  /** Viewers of one session, its writer among them. */
+  sessionViewersMax: 256,
+  /** A session that has exited is kept so long for who comes back to see how it ended; the oldest go first past the number. */
+  sessionExitedMs: 10 * MINUTE,
+  sessionsExitedMax: 64,
+  /** How often sessions are looked at whose time may be over. */
+  sessionSweepMs: 15 * SECOND,
+  /** From SIGHUP to SIGKILL when a session is ended. */
+  sessionKillGraceMs: 2 * SECOND,
+  /** A session host without a session ends after this. */
+  sessionHostIdleMs: 1 * MINUTE,
+  /** A session host has this long to start. */
+  sessionHostStartMs: 10 * SECOND,
+  sessionHostStartPollMs: 20,
+  /** Connections of agents to their session host: one is theirs, the others are on their way out. */
+  sessionHostConnectionsMax: 16,
+  /** A request to the session host, as JSON: a session's command and environment. */
+  sessionRequestBytesMax: 256 * KIB,
+
   /** Connections to targets that one tunnel makes at the same time; more wait for their turn, within the limit of a dial. */
   tunnelDialsMax: 128,
   /** Names that are looked up at the same time: each takes one of the four threads that Node has for files, too. */

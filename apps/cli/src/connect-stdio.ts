@@ -1,9 +1,9 @@
-import { ControlError, UnreachableError, isAgentOffline } from '@drawbridge/client';
+import { ControlError } from '@drawbridge/client';
 import type { OperatorTunnel } from '@drawbridge/client';
-import { BACKOFF, backoffMs } from '@drawbridge/link';
 import type { Clock } from '@drawbridge/link';
 import { CloseReason } from '@drawbridge/protocol';
 import { splice } from '@drawbridge/runtime/splice';
+import { patiently } from './patiently.ts';
 import { stdio } from './stdio.ts';
 import { untilSignal } from './until-signal.ts';
 
@@ -12,10 +12,6 @@ export interface ConnectStdioOptions {
   readonly target: { readonly host: string; readonly port: number };
   readonly clock: Clock;
 }
-
-const RETRY = { ...BACKOFF.full_jitter, baseMs: 250, maxMs: 2_000 };
-/** A link that is lost is back within seconds: a connection that begins just then is not refused for it. */
-const PATIENCE_MS = 10_000;
 
 /**
  * Carries bytes between standard input and output and one channel of a tunnel, until both directions have ended. Rejects when the tunnel is
@@ -35,19 +31,4 @@ export async function connectStdio({ open, target, clock }: ConnectStdioOptions)
     throw new ControlError('tunnel_unavailable', `the connection broke: ${end.reason} (code ${end.code})`);
   });
   return isDone;
-}
-
-async function patiently<T>(work: () => Promise<T>, clock: Clock, signal: AbortSignal): Promise<T> {
-  const untilMs = clock.monotonic() + PATIENCE_MS;
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      const waitMs = backoffMs(RETRY, attempt, Math.random);
-      const mayPass = isAgentOffline(error) || error instanceof UnreachableError;
-      if (!mayPass || clock.monotonic() + waitMs > untilMs) throw error;
-      await clock.sleep(waitMs, signal);
-    }
-  }
 }

@@ -53,6 +53,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   indeterminate: ExitCode.Indeterminate,
   invalid_request: ExitCode.Usage,
   port_pool_exhausted: ExitCode.Conflict,
+  spawn_failed: ExitCode.RemoteFailed,
   timed_out: ExitCode.TimedOut,
 };
 
@@ -65,6 +66,7 @@ const OF_TUNNEL: Readonly<Record<string, number>> = {
   forbidden: ExitCode.Forbidden,
   operation_not_allowed: ExitCode.Forbidden,
   queue_full: ExitCode.Conflict,
+  session_not_found: ExitCode.NotFound,
   server_draining: ExitCode.Unreachable,
   tunnel_not_found: ExitCode.NotFound,
   tunnel_unavailable: ExitCode.Unreachable,

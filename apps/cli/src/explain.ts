@@ -46,7 +46,8 @@ const NEXT: Readonly<Record<string, string>> = {
   join_token_not_found: '"drawbridge join-token ls" shows those there are',
   rate_limited: 'try again in a moment',
   role_not_found: '"drawbridge roles ls" shows those there are',
-  session_not_found: '"drawbridge whoami --sessions" shows yours',
+  session_not_found:
+    '"drawbridge sessions ls AGENT" shows those of an agent, "drawbridge whoami --sessions" where you are signed in',
   task_not_found: '"drawbridge tasks ls" shows the newest',
   token_not_found: '"drawbridge tokens ls" shows yours',
   tunnel_not_found: '"drawbridge tunnels ls --all" shows those there are',

@@ -11,6 +11,7 @@ const WITHOUT_JSON: Readonly<Record<string, string>> = {
   up: 'it runs until it is stopped',
   completion: 'it prints a script',
   'audit export': 'it writes NDJSON already',
+  shell: 'it is a terminal',
   ssh: 'it is a terminal',
   'proxy-connect': 'it carries bytes',
 };

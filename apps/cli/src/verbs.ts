@@ -22,7 +22,6 @@ export const GOALS = {
   machines: 'Machines:',
   tasks: 'Tasks:',
   people: 'People and rights:',
-  shell: 'This program:',
 } as const;
 
 /** Every verb, in the order of the overview. A new one is a file in `commands/` and a line here. */
@@ -100,6 +99,18 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/join-token.ts')).defineJoinToken,
   },
   {
+    name: 'shell',
+    goal: 'machines',
+    summary: 'open a terminal on an agent, one that survives',
+    load: async () => (await import('./commands/shell.ts')).defineShell,
+  },
+  {
+    name: 'sessions',
+    goal: 'machines',
+    summary: 'list, show and end what runs in terminals of an agent',
+    load: async () => (await import('./commands/sessions.ts')).defineSessions,
+  },
+  {
     name: 'forward',
     goal: 'machines',
     summary: 'make ports behind an agent ports of this machine',
@@ -161,7 +172,7 @@ export const VERBS: readonly Verb[] = [
   },
   {
     name: 'completion',
-    goal: 'shell',
+    goal: 'start',
     summary: 'print a script that completes commands in your shell',
     load: async () => (await import('./commands/completion.ts')).defineCompletion,
   },

@@ -41,6 +41,8 @@ import { AgentDoor } from './ws/agent-door.ts';
 import { AgentInbox } from './ws/agent-inbox.ts';
 import { LeasedListeners } from './ws/leased-listeners.ts';
 import { LinkWatch } from './ws/link-watch.ts';
+import { OperatorSignIn } from './ws/operator-sign-in.ts';
+import { SessionDoor } from './ws/session-door.ts';
 import { OperatorDoor } from './ws/operator-door.ts';
 import { Strangers } from './ws/strangers.ts';
 import { UpgradeHandler } from './ws/upgrade.ts';
@@ -190,15 +192,23 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
     api: apiRoutes({ nouns, config, identity, clock, publicUrl, isAllowed }),
     root: [healthRoutes({ readiness, metrics: numbers }), docsRoutes(), pageRoutes(), ...rootApiRoutes(nouns)],
   });
+  const signIn = new OperatorSignIn({
+    principals: nouns.principals,
+    edge,
+    requests: nouns.limits.requests,
+    parseCookie: (header) => app.parseCookie(header),
+  });
   const upgrades = new UpgradeHandler({
     db,
     door: agentDoor(foundation, nouns),
-    operators: new OperatorDoor({
-      principals: nouns.principals,
-      edge,
-      tunnels: nouns.operatorTunnels,
-      requests: nouns.limits.requests,
-      parseCookie: (header) => app.parseCookie(header),
+    operators: new OperatorDoor(signIn, nouns.operatorTunnels),
+    sessions: new SessionDoor({
+      signIn,
+      agents: nouns.agents,
+      sessions: nouns.agentSessions,
+      access: nouns.access,
+      audit: nouns.audit,
+      clock,
     }),
     tunnels: nouns.tunnels,
     leases: nouns.leases,

@@ -38,6 +38,7 @@ import { Roles } from './operators/roles.ts';
 import { Sessions } from './operators/sessions.ts';
 import { SignInLinks } from './operators/sign-in-links.ts';
 import { Users } from './operators/users.ts';
+import { AgentSessions } from './sessions/agent-sessions.ts';
 import { Believed } from './store/believed.ts';
 import type { Schema } from './store/schema.ts';
 import type { SecretBox } from './store/secret-box.ts';
@@ -149,6 +150,7 @@ export function makeNouns(foundation: Foundation) {
     events,
     labels,
     agentPages,
+    agentSessions: new AgentSessions({ commands, tunnels }),
     settings: makeSettings(foundation, presence, publish),
     health: new HealthHistory({ db, presence, clock, log, retentionHours: config.agents.health_retention_hours }),
     idempotentAnswers: new IdempotentAnswers({ db, box, clock, log }),

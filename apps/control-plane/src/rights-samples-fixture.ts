@@ -120,6 +120,14 @@ const AGENTS: Readonly<Record<string, Sample>> = {
   'GET /api/v1/agents/:agent/health': agent(({ agentId }) => `/agents/${agentId}/health`),
   'GET /api/v1/agents/:agent/activity': agent(({ agentId }) => `/agents/${agentId}/activity`),
   'POST /api/v1/agents/:agent/commands': agent(({ agentId }) => `/agents/${agentId}/commands`, 202, PING),
+  // The agent is away: whoever may is told so.
+  'POST /api/v1/agents/:agent/sessions': agent(({ agentId }) => `/agents/${agentId}/sessions`, 503, {}),
+  'GET /api/v1/agents/:agent/sessions': agent(({ agentId }) => `/agents/${agentId}/sessions`, 503),
+  'GET /api/v1/agents/:agent/sessions/:id': agent(({ agentId }) => `/agents/${agentId}/sessions/${randomUUID()}`, 503),
+  'DELETE /api/v1/agents/:agent/sessions/:id': agent(
+    ({ agentId }) => `/agents/${agentId}/sessions/${randomUUID()}`,
+    503,
+  ),
   'GET /api/v1/commands/:id': command(({ commandId }) => `/commands/${commandId}`),
   'POST /api/v1/commands/:id/cancel': command(({ commandId }) => `/commands/${commandId}/cancel`),
   'GET /api/v1/groups': plain('agents', '/groups'),

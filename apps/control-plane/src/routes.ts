@@ -4,6 +4,7 @@ import type { ServerConfig } from './config.ts';
 import { accountRoutes } from './http/routes/account.ts';
 import { agentConfigRoutes } from './http/routes/agent-config.ts';
 import { agentHealthRoutes } from './http/routes/agent-health.ts';
+import { agentSessionRoutes } from './http/routes/agent-sessions.ts';
 import { agentRoutes } from './http/routes/agents.ts';
 import { auditRoutes } from './http/routes/audit.ts';
 import { backupRoutes } from './http/routes/backups.ts';
@@ -48,6 +49,7 @@ export function apiRoutes({
     agentRoutes({ agents, presence, pages: nouns.agentPages }),
     agentConfigRoutes(agents, nouns.settings),
     agentHealthRoutes(agents, nouns.health),
+    agentSessionRoutes({ sessions: nouns.agentSessions, agents }),
     auditRoutes(nouns.audit, agents),
     backupRoutes(nouns.backups),
     commandRoutes({ commands, agents, presence, settings: nouns.settings }),

@@ -29,6 +29,7 @@ import { Http } from './http.ts';
 import type { HttpOptions } from './http.ts';
 import { listTunnels } from './list-tunnels.ts';
 import type { TunnelFilter } from './list-tunnels.ts';
+import { AgentSessionsApi } from './session/agent-sessions.ts';
 import { queryOf } from './query.ts';
 import { retrying } from './retrying.ts';
 import type { RetryOptions } from './retrying.ts';
@@ -86,6 +87,7 @@ const WAIT_SECONDS = 30;
 
 /** A control plane, as programs see it. Every call rejects with ApiError, UnreachableError, or its signal's reason. */
 export class DrawbridgeClient {
+  readonly agentSessions: AgentSessionsApi;
   readonly audit: AuditApi;
   readonly bulkRuns: BulkRunsApi;
   readonly groups: GroupsApi;
@@ -99,6 +101,9 @@ export class DrawbridgeClient {
   constructor(options: HttpOptions) {
     this.#options = options;
     this.#http = new Http(options);
+    this.agentSessions = new AgentSessionsApi(this.#http, (agent, how, signal) =>
+      this.openTunnel({ agent_id: agent, protocol: 'session' }, how, signal),
+    );
     this.audit = new AuditApi(this.#http);
     this.bulkRuns = new BulkRunsApi(this.#http);
     this.groups = new GroupsApi(this.#http);

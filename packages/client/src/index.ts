@@ -13,6 +13,9 @@ export { Identity, awaitLogin, requestLogin, signInWithPassword, signOut, whoAmI
 export type { PasswordSignIn } from './login.ts';
 export type { RetryOptions } from './retrying.ts';
 export type { NewRole, RoleChange, RolesApi } from './roles.ts';
+export type { AgentSessionsApi } from './session/agent-sessions.ts';
+export { SessionTerminal } from './session/session-terminal.ts';
+export type { AttachOptions, AttachStatus, SessionBytes, SessionEnd } from './session/session-terminal.ts';
 export type { SessionsApi } from './sessions.ts';
 export type { NewToken, TokensApi } from './tokens.ts';
 export { channelStreams } from './tunnel/channel-streams.ts';
@@ -51,5 +54,5 @@ export {
 } from '@drawbridge/protocol/api';
 export type { TunnelRequest } from '@drawbridge/protocol/api';
 // What a tunnel and its channels say.
-export { ControlError } from '@drawbridge/protocol';
+export { ControlError, SessionInfo } from '@drawbridge/protocol';
 export type { Channel, ChannelItem, MessageSocket, TunnelEnd, TunnelStats } from '@drawbridge/link';

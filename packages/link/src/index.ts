@@ -12,6 +12,7 @@ export { ClosedEarlyError, firstMessage } from './first-message.ts';
 export type { FirstMessage } from './first-message.ts';
 export { Heartbeat } from './heartbeat.ts';
 export type { HeartbeatOptions } from './heartbeat.ts';
+export { joinChannels } from './join-channels.ts';
 export { endOfDial, endOfSocket } from './link-end.ts';
 export type { LinkEnd } from './link-end.ts';
 export { ReplayRing } from './replay-ring.ts';

@@ -55,6 +55,20 @@ export { OPERATIONS, OPERATIONS_WITH_A_ROUTE, effectOf, isOperationName } from '
 export type { OperationName } from './operations/index.ts';
 export type { Effect, Operation } from './operations/operation.ts';
 export { AgentInfo } from './operations/agent.ts';
+export { TerminalFrame, TerminalMessage, TerminalRequest } from './terminal-frames.ts';
+export {
+  NewSession,
+  SESSION_TAKEN_OVER,
+  SessionChannelAck,
+  SessionChannelMetadata,
+  SessionControl,
+  SessionGap,
+  SessionInfo,
+  SessionMode,
+  SessionSignal,
+  TerminalSize,
+} from './operations/session.ts';
+export type { SessionCommand } from './operations/session.ts';
 export {
   Instructions,
   TASK_STATES,

@@ -96,6 +96,14 @@ export const LIMITS = {
   /** Leases that are not over, of one agent; one more is refused with `queue_full`. */
   leasesPerAgentMax: 256,
 
+  /** Columns, or rows, of a terminal. */
+  terminalColumnsMax: 1_000,
+  /** One message to a session's WebSocket: pasted text comes in several. */
+  terminalMessageBytesMax: 1 * MIB,
+  /** A session's command, and its environment, as JSON. */
+  sessionCommandBytesMax: 32 * KIB,
+  sessionEnvironmentBytesMax: 32 * KIB,
+
   /** The system tunnel closes after this long without a channel (PROTOCOL.md §1). */
   systemTunnelIdleMs: 5 * MINUTE,
   /** The agent has this long to answer `tunnel.open` with a connection. */

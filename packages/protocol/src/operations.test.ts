@@ -11,6 +11,10 @@ it('says of every operation what a repetition would do', () => {
     'agent.ping': 'read',
     'agent.info': 'read',
     'config.get': 'read',
+    'session.create': 'idempotent',
+    'session.end': 'idempotent',
+    'session.get': 'read',
+    'session.list': 'read',
     'task.start': 'once',
     'tunnel.open': 'idempotent',
     'tunnel.close': 'idempotent',
@@ -25,7 +29,7 @@ it('treats what it does not know with most care', () => {
 it('keeps operations with a route of their own, and those with content, out of everybody’s reach', () => {
   for (const name of OPERATIONS_WITH_A_ROUTE) expect(isOperationName(name)).toBe(true);
   const withContent = Object.entries(OPERATIONS).flatMap(([name, { content }]) => (content ? [name] : []));
-  expect(withContent).toEqual(['task.start', 'tunnel.open']);
+  expect(withContent).toEqual(['session.create', 'task.start', 'tunnel.open']);
 });
 
 const START = { task_id: randomUUID(), provider: 'shell', instructions: 'true', timeout_seconds: 60 };

@@ -18,6 +18,7 @@ export const TUNNEL_PROTOCOLS = {
   vnc: { domain: 'vnc', carries: 'tcp', defaultPort: 5900 },
   // No port is WebRTC's own.
   webrtc: { domain: 'webrtc', carries: 'tcp', defaultPort: undefined },
+  session: { domain: 'session', carries: 'session', defaultPort: undefined },
   ps: { domain: 'ps', carries: 'session', defaultPort: undefined },
 } as const satisfies Record<string, TunnelProtocolFacts>;
 

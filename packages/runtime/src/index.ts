@@ -33,6 +33,7 @@ export { Shutdown } from './shutdown.ts';
 export type { ShutdownOptions } from './shutdown.ts';
 export { splice } from './splice.ts';
 export type { SpliceEnd, SpliceOptions } from './splice.ts';
+export { serveTerminal } from './terminal-socket.ts';
 export { readTlsFiles } from './tls-files.ts';
 export type { TlsFiles } from './tls-files.ts';
 export { pinOf } from './tls.ts';

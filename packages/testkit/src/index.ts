@@ -42,3 +42,4 @@ export { TestControlPlane, type TestControlPlaneOptions } from './test-control-p
 export { TestPostgres } from './test-postgres.ts';
 export { type Command, type ExitStatus, TestProcess } from './test-process.ts';
 export { type TunnelPair, tunnelPair, type TunnelPairOptions } from './tunnel-pair.ts';
+export { killAll } from './kill.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AgentInfo } from '@drawbridge/protocol';
+import type { AgentInfo, SessionInfo } from '@drawbridge/protocol';
 import { OPERATIONS } from '@drawbridge/protocol';
 import { TaskFixture, taskParams } from '../tasks/task-fixture.ts';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -21,20 +21,46 @@ const INFO: AgentInfo = {
   listeners: 0,
 };
 
+const SESSION: SessionInfo = {
+  session_id: '4b9f2c1e-0d37-4c58-9a55-0e1c3a3f7b10',
+  mode: 'pty',
+  command: '/bin/sh',
+  cwd: '/',
+  state: 'running',
+  pid: 1,
+  cols: 80,
+  rows: 24,
+  created_at: NOW,
+  created_by: 'user:1',
+  created_by_name: 'ann',
+  ttl_seconds: 60,
+  output_bytes: 0,
+  output_since: 0,
+  viewers: 0,
+};
+
 let tasks: TaskFixture;
 /** What was asked of the tunnels, and with which signal. */
 let tunnels: unknown[][];
+let sessions: unknown[][];
 let events: unknown[][];
 let handlers: ReturnType<typeof makeHandlers>;
 beforeEach(async () => {
   tasks = await TaskFixture.make();
   tunnels = [];
+  sessions = [];
   events = [];
   const parts: HandlerParts = {
     runner: tasks.runner,
     tunnels: {
       open: async (...asked) => void tunnels.push(['open', ...asked]),
       close: (...asked) => void tunnels.push(['close', ...asked]),
+    },
+    sessions: {
+      create: async (...asked) => (sessions.push(['create', ...asked]), SESSION),
+      end: async (...asked) => (sessions.push(['end', ...asked]), SESSION),
+      get: async (...asked) => (sessions.push(['get', ...asked]), SESSION),
+      list: async (...asked) => (sessions.push(['list', ...asked]), { items: [SESSION] }),
     },
     events: { append: (...event) => void events.push(event) },
     nowMs: () => Date.parse(NOW),
@@ -46,6 +72,18 @@ beforeEach(async () => {
 afterEach(() => tasks[Symbol.asyncDispose]());
 
 const never = new AbortController().signal;
+
+it.each([
+  ['session.create', 'create', { session_id: SESSION.session_id, created_by: 'user:1', created_by_name: 'ann' }],
+  ['session.end', 'end', { session_id: SESSION.session_id }],
+  ['session.get', 'get', { session_id: SESSION.session_id }],
+  ['session.list', 'list', {}],
+] as const)('has %s carried out where sessions are, with its signal', async (name, asked, params) => {
+  const result = await handlers[name](params, never);
+  expect(OPERATIONS[name].result.safeParse(result).success).toBe(true);
+  const about = asked === 'list' ? [] : [asked === 'create' ? expect.objectContaining(params) : SESSION.session_id];
+  expect(sessions).toEqual([[asked, ...about, never]]);
+});
 
 it.each([
   ['agent.ping', {}, { time: NOW }],

@@ -1,6 +1,7 @@
 import { ControlError, TaskStartParams, OPERATIONS } from '@drawbridge/protocol';
 import type { AgentInfo, OperationName, TaskOutcome } from '@drawbridge/protocol';
 import type { z } from 'zod';
+import type { AgentSessions } from '../sessions/agent-sessions.ts';
 import type { TaskRunner } from '../tasks/task-runner.ts';
 import type { AgentTunnels } from '../tunnels/agent-tunnels.ts';
 import type { EventOutbox } from './event-outbox.ts';
@@ -10,6 +11,7 @@ import type { OperationHandler } from './executor.ts';
 export interface HandlerParts {
   readonly runner: Pick<TaskRunner, 'run'>;
   readonly tunnels: Pick<AgentTunnels, 'open' | 'close'>;
+  readonly sessions: Pick<AgentSessions, 'create' | 'end' | 'get' | 'list'>;
   readonly events: Pick<EventOutbox, 'append'>;
   readonly nowMs: () => number;
   readonly info: () => Promise<AgentInfo>;
@@ -20,6 +22,7 @@ export interface HandlerParts {
 export function makeHandlers({
   runner,
   tunnels,
+  sessions,
   events,
   nowMs,
   info,
@@ -32,6 +35,10 @@ export function makeHandlers({
     })),
     'agent.info': handler(OPERATIONS['agent.info'].params, () => info()),
     'config.get': handler(OPERATIONS['config.get'].params, async () => settings()),
+    'session.create': handler(OPERATIONS['session.create'].params, (params, signal) => sessions.create(params, signal)),
+    'session.end': handler(OPERATIONS['session.end'].params, ({ session_id: id }, signal) => sessions.end(id, signal)),
+    'session.get': handler(OPERATIONS['session.get'].params, ({ session_id: id }, signal) => sessions.get(id, signal)),
+    'session.list': handler(OPERATIONS['session.list'].params, (_params, signal) => sessions.list(signal)),
     'task.start': handler(TaskStartParams, (params, signal) => runTask(runner, events, nowMs, params, signal)),
     'tunnel.open': handler(OPERATIONS['tunnel.open'].params, async ({ tunnel_id: tunnelId, ...leg }, signal) => {
       await tunnels.open({ tunnelId, ...leg }, signal);

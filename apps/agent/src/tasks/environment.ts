@@ -17,6 +17,14 @@ export function taskEnvironment(
   names: readonly string[],
   taskId: string,
 ): Record<string, string> {
+  return { ...inheritedEnvironment(agentEnv, names), [TASK_ID_VARIABLE]: taskId };
+}
+
+/** What every process that is started for somebody may know of the agent's environment. */
+export function inheritedEnvironment(
+  agentEnv: Readonly<Record<string, string | undefined>>,
+  names: readonly string[] = [],
+): Record<string, string> {
   const listed = new Set<string>([...INHERITED, ...names]);
   const inherited = Object.entries(agentEnv).filter(
     (entry): entry is [string, string] =>
@@ -24,5 +32,5 @@ export function taskEnvironment(
       !entry[0].startsWith(OWN_PREFIX) &&
       (listed.has(entry[0]) || entry[0].startsWith(INHERITED_PREFIX)),
   );
-  return { ...Object.fromEntries(inherited), [TASK_ID_VARIABLE]: taskId };
+  return Object.fromEntries(inherited);
 }

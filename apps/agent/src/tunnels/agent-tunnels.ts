@@ -8,8 +8,11 @@ import type { ServerAccess } from '../link/dial-link.ts';
 import { TunnelTokenGate } from './tunnel-token.ts';
 import type { TunnelClaims } from './tunnel-token.ts';
 
-/** Serves one kind of channel; it accepts or refuses the offer. `tunnelId` is for its log. */
-export type ChannelServer = (offer: ChannelOffer, tunnelId: string) => void;
+/**
+ * Serves one kind of channel; it accepts or refuses the offer. `tunnelId` is for its log. `operator` is who is at the other end of an
+ * operator's tunnel: on the control plane's own, the channel's metadata say who asks.
+ */
+export type ChannelServer = (offer: ChannelOffer, tunnelId: string, operator?: string) => void;
 
 /** A tunnel whose leg the control plane wants to be dialled. */
 export interface WantedLeg {
@@ -18,6 +21,8 @@ export interface WantedLeg {
   readonly token: string;
   /** Of the control plane; without it, the one of the link. */
   readonly port?: number | undefined;
+  /** Who is at the other end, as people know them. */
+  readonly operator?: string | undefined;
 }
 
 export interface AgentTunnelsOptions {
@@ -142,9 +147,14 @@ export class AgentTunnels implements AsyncDisposable {
     return connectLeg(socket, domain === undefined ? connect : { ...connect, domain }, clock);
   }
 
-  #add({ tunnelId, kind }: WantedLeg, named: Pick<Entry, 'instance' | 'group'>, { socket, ack }: ConnectedLeg): void {
+  #add(
+    { tunnelId, kind, operator }: WantedLeg,
+    named: Pick<Entry, 'instance' | 'group'>,
+    { socket, ack }: ConnectedLeg,
+  ): void {
     const { clock, log } = this.#options;
-    const accept = (offer: ChannelOffer) => this.#accept(offer, tunnelId);
+    const who = kind === 'operator' ? (operator ?? '') : undefined;
+    const accept = (offer: ChannelOffer) => this.#accept(offer, tunnelId, who);
     const graceMs = (ack.grace_seconds ?? 0) * 1000;
     const onLegLost = () => log.info({ tunnelId }, 'tunnel lost its connection: it waits for the next');
     const tunnel = new Tunnel({
@@ -187,11 +197,11 @@ export class AgentTunnels implements AsyncDisposable {
     );
   }
 
-  #accept(offer: ChannelOffer, tunnelId: string): void {
+  #accept(offer: ChannelOffer, tunnelId: string, operator: string | undefined): void {
     const { channels, isAllowed } = this.#options;
     const serve = Object.hasOwn(channels, offer.protocol) ? channels[offer.protocol] : undefined;
     if (serve === undefined) offer.refuse('unsupported', `this agent serves no ${offer.protocol} channels`);
-    else if (isAllowed(`channel.${offer.protocol}`)) serve(offer, tunnelId);
+    else if (isAllowed(`channel.${offer.protocol}`)) serve(offer, tunnelId, operator);
     else
       offer.refuse('operation_not_allowed', `the agent's own configuration does not allow ${offer.protocol} channels`);
   }

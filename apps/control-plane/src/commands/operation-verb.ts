@@ -7,6 +7,10 @@ const VERB_OF = {
   'agent.ping': 'agent.command',
   'agent.info': 'agent.command',
   'config.get': 'agent.command',
+  'session.create': 'terminal.open',
+  'session.end': 'terminal.open',
+  'session.get': 'terminal.observe',
+  'session.list': 'terminal.observe',
   'task.start': 'task.run',
   'tunnel.open': 'tunnel.open',
   'tunnel.close': 'tunnel.open',
@@ -19,6 +23,7 @@ export function verbOfOperation(operation: OperationName): Verb {
 /** The right to look at a command: that to read what it made, when it made something. */
 export function verbToRead(operation: string): Verb {
   if (operation === 'task.start') return 'task.read';
+  if (operation.startsWith('session.')) return 'terminal.observe';
   return operation.startsWith('tunnel.') ? 'tunnel.read' : 'agent.command';
 }
 

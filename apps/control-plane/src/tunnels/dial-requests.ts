@@ -97,9 +97,10 @@ export class DialRequests {
   /** Resolves when it has dialled, or `signal` aborts: somebody knows that it has. */
   async #askOnce(lease: Lease, signal: AbortSignal): Promise<void> {
     const { tokens, hasOwnPorts } = this.#options;
-    const { agentId, tunnelId, port } = lease;
+    const { agentId, tunnelId, port, operatorName, operatorId } = lease;
     const token = await tokens.issue(agentClaims(lease), 'tunnel-agent');
-    const params = { tunnel_id: tunnelId, kind: 'operator', token, ...(hasOwnPorts && { port }) } as const;
+    const operator = operatorName ?? operatorId;
+    const params = { tunnel_id: tunnelId, kind: 'operator', token, operator, ...(hasOwnPorts && { port }) } as const;
     const over = Promise.withResolvers<void>();
     const onAbort = () => over.resolve();
     signal.addEventListener('abort', onAbort, { once: true });

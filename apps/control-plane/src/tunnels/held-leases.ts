@@ -8,6 +8,7 @@ import { LEASE_ENDS } from './lease-ends.ts';
 import type { LeaseWrites } from './lease-writes.ts';
 import type { Lease, LeaseEnd, LiveLease } from './lease.ts';
 import type { LeasePorts } from './port-pool.ts';
+import { verbOfTunnel } from './tunnel-verb.ts';
 
 export interface HeldLeasesOptions {
   readonly writes: LeaseWrites;
@@ -54,7 +55,11 @@ export class HeldLeases {
     const { access, labels, log } = this.#options;
     const { tunnelId, agentId } = lease;
     const watched = access.watch({ ...operator, credential: undefined }, async (actor) => {
-      authorise(actor, 'tunnel.open', { kind: 'agent', agentId, labels: (await labels.of(agentId)) ?? {} });
+      authorise(actor, verbOfTunnel(lease.protocol), {
+        kind: 'agent',
+        agentId,
+        labels: (await labels.of(agentId)) ?? {},
+      });
     });
     this.#held.set(tunnelId, { lease, watched, by: 'system', ending: undefined });
     const rightLost = () =>

@@ -23,6 +23,7 @@ import { agreeLeg, readConnect, refuseLeg } from './leg-handshake.ts';
 import type { LegPath } from './leg-handshake.ts';
 import { Relay } from './relay.ts';
 import type { Side } from './relay.ts';
+import { verbOfTunnel } from './tunnel-verb.ts';
 import type { TunnelTokens } from './tunnel-tokens.ts';
 
 export interface OperatorTunnelsOptions {
@@ -99,7 +100,8 @@ export class OperatorTunnels {
     const lease = this.#options.leases.find(tunnelId);
     if (lease === undefined) throw tunnelNotFound(tunnelId);
     const resource = await this.#resourceOf(lease);
-    authorise(actor, 'tunnel.open', { ...resource, toRead: 'tunnel.read', missing: () => tunnelNotFound(tunnelId) });
+    const missing = () => tunnelNotFound(tunnelId);
+    authorise(actor, verbOfTunnel(lease.protocol), { ...resource, toRead: 'tunnel.read', missing });
     if (lease.operatorId !== actorText(actor) && !can(actor, 'tunnel.takeover', resource))
       throw new ControlError('already_connected', "this tunnel is somebody else's");
     return lease;
@@ -110,7 +112,7 @@ export class OperatorTunnels {
     const { access, tokens } = this.#options;
     const { tunnelId, agentId } = lease;
     using watched = access.watch(actor, async (now) => {
-      authorise(now, 'tunnel.open', await this.#resourceOf(lease));
+      authorise(now, verbOfTunnel(lease.protocol), await this.#resourceOf(lease));
     });
     watched.signal.addEventListener('abort', () => leg.close(WsClose.PolicyViolation, '403 the right to it is gone'), {
       once: true,

@@ -6,6 +6,7 @@ import type { ControlError, ErrorCode } from '@drawbridge/protocol';
 const RETRY_AFTER_SECONDS = 5;
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
+  agent_not_found: 404,
   already_connected: 409,
   auth_failed: 401,
   credentials_in_url: 400,
@@ -15,6 +16,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   not_found: 404,
   rate_limited: 429,
   server_draining: 503,
+  session_not_found: 404,
   store_unavailable: 503,
   tunnel_not_found: 404,
   unauthenticated: 401,

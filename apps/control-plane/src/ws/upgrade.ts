@@ -24,10 +24,12 @@ import type { Dialler, OperatorTunnels } from '../tunnels/operator-tunnels.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { OperatorDoor } from './operator-door.ts';
+import type { SessionDoor, SessionPath } from './session-door.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import type { Strangers } from './strangers.ts';
 
 const AGENT_PATH = new RegExp(`^/ws/agents/(?<agentId>${UUID_PATTERN})(?:/tunnels/(?<tunnelId>${UUID_PATTERN}))?$`);
+const SESSION_PATH = new RegExp(`^/api/v1/agents/(?<agent>[^/]{1,64})/sessions/(?<sessionId>${UUID_PATTERN})/attach$`);
 const OPERATOR_PATH = new RegExp(`^/ws/tunnel/(?<tunnelId>${UUID_PATTERN})$`);
 
 /** Who was refused and does not hang up is dropped after this. */
@@ -39,7 +41,10 @@ interface AgentPath {
   readonly tunnelId: string | undefined;
 }
 
-type Path = AgentPath | { readonly kind: 'operator'; readonly tunnelId: string };
+type Path =
+  | AgentPath
+  | { readonly kind: 'operator'; readonly tunnelId: string }
+  | ({ readonly kind: 'session'; readonly tunnelId: undefined } & SessionPath);
 
 /** A request for a WebSocket that has passed the edge. */
 interface Connection {
@@ -59,6 +64,7 @@ export interface UpgradeOptions {
   readonly db: Kysely<Schema>;
   readonly door: AgentDoor;
   readonly operators: OperatorDoor;
+  readonly sessions: SessionDoor;
   readonly tunnels: SystemTunnels;
   readonly leases: Pick<Leases, 'find'>;
   readonly operatorTunnels: OperatorTunnels;
@@ -111,6 +117,7 @@ export class UpgradeHandler {
       throw new ControlError('not_found', 'this port serves one tunnel, and not this one');
     const connection = { request, socket, head, caller };
     if (path.kind === 'operator') return this.#operator(connection, path.tunnelId);
+    if (path.kind === 'session') return this.#session(connection, path);
     // Only a browser sends one, and an agent is none: a page must not even try. No page can send a bearer token with it.
     if (request.headers.origin !== undefined && request.headers.authorization === undefined)
       throw new ControlError('forbidden', 'no web page may connect as an agent');
@@ -127,6 +134,13 @@ export class UpgradeHandler {
     const leg = this.#acceptLeg(connection);
     const dialler = { address: caller.address, authenticated: () => stranger.isKnown() };
     await this.#until(leg, { tunnelId }, operators.serve(operator, leg, dialler));
+  }
+
+  async #session(connection: Connection, path: SessionPath): Promise<void> {
+    const { sessions, strangers, isDraining } = this.#options;
+    if (isDraining()) throw new ControlError('server_draining', 'the control plane is restarting');
+    using stranger = strangers.admit(addressKey(connection.caller.address));
+    await sessions.serve({ ...connection, ...path }, () => stranger.isKnown());
   }
 
   async #fromAgent(
@@ -228,6 +242,11 @@ export class UpgradeHandler {
 /** What is asked for, by path. Throws ControlError `not_found`, or `invalid_request` for a query. */
 function parsePath(request: IncomingMessage): Path {
   const [path = '', query] = (request.url ?? '').split('?', 2);
+  const session = SESSION_PATH.exec(path)?.groups;
+  if (session !== undefined) {
+    const { agent = '', sessionId = '' } = session;
+    return { kind: 'session', tunnelId: undefined, agent, sessionId, query: query ?? '' };
+  }
   const of = AGENT_PATH.exec(path)?.groups ?? OPERATOR_PATH.exec(path)?.groups;
   if (of === undefined) throw new ControlError('not_found', 'no WebSocket is served here');
   if (query !== undefined && query !== '') throw new ControlError('invalid_request', 'no query is taken here');

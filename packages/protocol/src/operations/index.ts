@@ -1,4 +1,5 @@
 import { agentInfo, agentPing, configGet } from './agent.ts';
+import { sessionCreate, sessionEnd, sessionGet, sessionList } from './session.ts';
 import { taskStart } from './task.ts';
 import { tunnelClose, tunnelOpen } from './tunnel.ts';
 import type { Effect, Operation } from './operation.ts';
@@ -8,6 +9,10 @@ export const OPERATIONS = {
   'agent.ping': agentPing,
   'agent.info': agentInfo,
   'config.get': configGet,
+  'session.create': sessionCreate,
+  'session.end': sessionEnd,
+  'session.get': sessionGet,
+  'session.list': sessionList,
   'task.start': taskStart,
   'tunnel.open': tunnelOpen,
   'tunnel.close': tunnelClose,
@@ -22,6 +27,10 @@ export function isOperationName(name: string): name is OperationName {
 
 /** Operations that their own routes create, never `POST …/commands`. */
 export const OPERATIONS_WITH_A_ROUTE: ReadonlySet<OperationName> = new Set([
+  'session.create',
+  'session.end',
+  'session.get',
+  'session.list',
   'task.start',
   'tunnel.open',
   'tunnel.close',

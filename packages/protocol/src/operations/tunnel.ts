@@ -10,6 +10,8 @@ export const tunnelOpen = operation({
     token: z.string().max(4096),
     /** The port of the control plane to dial; without it, the one of the link. */
     port: z.int().min(1).max(65_535).optional(),
+    /** Who is at the other end of an operator's tunnel, as people know them. */
+    operator: z.string().max(300).optional(),
   }),
   result: z.object({ tunnel_id: z.uuid() }),
   // The token is one.

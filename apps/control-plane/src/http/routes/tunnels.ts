@@ -11,6 +11,7 @@ import { tunnelNotFound } from '../../tunnels/lease-ends.ts';
 import type { Leases } from '../../tunnels/leases.ts';
 import type { OperatorTokens } from '../../tunnels/operator-tokens.ts';
 import type { TunnelList } from '../../tunnels/tunnel-list.ts';
+import { verbOfTunnel } from '../../tunnels/tunnel-verb.ts';
 import { actorOf } from '../authenticate.ts';
 import { Page, page } from '../page.ts';
 import { noteAudit, permit } from '../permit.ts';
@@ -100,7 +101,7 @@ export function tunnelRoutes(parts: TunnelRouteParts): FastifyPluginCallbackZod 
       },
       async (request, reply) => {
         const { view, resource } = await find(request.params.id);
-        const actor = permit(request, resource);
+        const actor = permit(request, resource, verbOfTunnel(view.protocol));
         noteAudit(request, { details: { tunnel_id: view.tunnel_id } });
         if (!isOwn(request, view)) {
           if (request.body?.takeover !== true) throw new ControlError('already_connected', 'the tunnel is not yours');
@@ -133,7 +134,7 @@ export function leaseRoutes(parts: TunnelRouteParts): FastifyPluginCallbackZod {
       async (request, reply) => {
         const { agent_id: asked, ...wanted } = request.body;
         const agent = await agents.find(asked);
-        const actor = permit(request, agentResource(agent, asked));
+        const actor = permit(request, agentResource(agent, asked), verbOfTunnel(wanted.protocol));
         noteAudit(request, { details: { protocol: wanted.protocol } });
         const lease = await leases.request(actor, agent, wanted);
         const { tunnelId, port, domain, state } = lease;
@@ -155,7 +156,7 @@ export function leaseRoutes(parts: TunnelRouteParts): FastifyPluginCallbackZod {
       async (request, reply) => {
         const { view, resource } = await find(request.params.id);
         const isMine = isOwn(request, view);
-        const actor = permit(request, resource, isMine ? 'tunnel.open' : 'tunnel.takeover');
+        const actor = permit(request, resource, isMine ? verbOfTunnel(view.protocol) : 'tunnel.takeover');
         noteAudit(request, { verb: 'tunnel.close', details: { tunnel_id: view.tunnel_id } });
         if (view.kind === 'system') throw new ControlError('conflict', 'the tunnel is the control plane’s own');
         const reason = isMine ? 'closed by its operator' : `closed by ${actor.name}`;
