@@ -13,13 +13,11 @@ it('is felt by the other side as a failure', async () => {
 
 it('closes a socket that is just saying its end', async () => {
   const { a, b } = await tcpPair();
+  if (a.connecting) await once(a, 'connect');
   const closed = once(a, 'close');
   a.end('last words');
-  const ending = new Promise<void>((resolve) => {
-    const look = () => (a.writableLength === 0 ? resolve(resetSocket(a)) : setImmediate(look));
-    look();
-  });
-  await ending;
+  expect([a.writableLength, a.writableFinished]).toEqual([0, false]);
+  resetSocket(a);
   await closed;
   b.destroy();
 });
