@@ -129,7 +129,8 @@ describe.runIf(requires('postgres'))('the store on PostgreSQL', () => {
     );
     const refused = outcomes.filter(({ status }) => status === 'rejected');
     expect(refused.length).toBeGreaterThan(0);
-    expect(refused[0]).toMatchObject({
+    // On a slow machine one of those that may wait can run out of time: the last is one too many for certain.
+    expect(refused.at(-1)).toMatchObject({
       reason: { ...UNAVAILABLE, message: expect.stringContaining('waiting already') },
     });
     expect(opened.store.stats().waiting).toBe(0);
