@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { requires } from './packages/testkit/src/requirement.ts';
 
+/** Far above what anything here takes, since a machine that is busy elsewhere is no reason to fail. */
+const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 /** What rests on the store runs on PostgreSQL a second time. */
 const postgres = {
   test: {
@@ -12,10 +15,13 @@ const postgres = {
       'apps/control-plane/src/store/repositories.test.ts',
       'test/at-most-once.test.ts',
     ],
-    // What these are about has nothing to do with the store.
-    exclude: ['apps/control-plane/src/tunnels/{relay*,leg-tokens,tunnel-leg,tunnel-tokens}.test.ts'],
+    // What these are about has nothing to do with the store; listeners, twice at the same time, would take each other's ports.
+    exclude: [
+      'apps/control-plane/src/tunnels/{relay*,leg-tokens,tunnel-leg,tunnel-tokens}.test.ts',
+      'apps/control-plane/src/ws/leased-listeners.test.ts',
+    ],
     env: { DRAWBRIDGE_TEST_STORE: 'postgres' },
-    testTimeout: 60_000,
+    ...TIMEOUTS,
   },
 };
 
@@ -32,7 +38,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'test/*.test.ts'],
-          testTimeout: 20_000,
+          ...TIMEOUTS,
         },
       },
       ...(requires('postgres') ? [postgres] : []),
@@ -40,8 +46,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          ...TIMEOUTS,
           testTimeout: 120_000,
-          hookTimeout: 60_000,
           fileParallelism: false,
         },
       },

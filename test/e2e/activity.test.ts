@@ -23,8 +23,8 @@ it('shows what an agent did and what was done with it, from enrolment to the rea
   await agent.stop();
 
   const records = await eventually(() => activityOf(controlPlane, agentId), {
-    what: 'the end of the connection in the activity',
-    until: (all) => all.some(({ verb }) => verb === 'agent.disconnect'),
+    what: 'the ends of its tunnel and its connection in the activity',
+    until: (all) => ['tunnel.close', 'agent.disconnect'].every((end) => all.some(({ verb }) => verb === end)),
   });
   const told = records.map(({ verb, result }) => `${verb} ${result}`);
   expect(told).toEqual(

@@ -125,7 +125,7 @@ beforeAll(async () => {
   await machines();
   await strangers();
   await tasks();
-  await eventually(() => collector.spans.length > 20, { what: 'spans', timeoutMs: 15_000 });
+  await eventually(() => collector.spans.length > 20, { what: 'spans', timeoutMs: 30_000 });
   metrics = await say({ path: '/metrics' });
   audit = (await order('GET', '/audit/export')) + (await order('GET', '/audit?limit=200'));
   feed.close();

@@ -106,7 +106,7 @@ describe.runIf(requires('linux', 'root'))('a full disk', () => {
     writeFileSync(dir.join('go'), '');
     await eventually(() => controlPlane.logs.some((line) => JSON.stringify(line).includes('disk_full')), {
       what: 'the log to tell of the full disk',
-      timeoutMs: 15_000,
+      timeoutMs: 30_000,
     });
 
     disk.makeRoom();
@@ -115,7 +115,7 @@ describe.runIf(requires('linux', 'root'))('a full disk', () => {
     expect(readFileSync(dir.join('runs'), 'utf8')).toBe('run\n');
     const next = await eventually(() => runTask(controlPlane, { agent: agent.name, instructions: 'echo again' }), {
       what: 'a task after the disk was full',
-      timeoutMs: 15_000,
+      timeoutMs: 30_000,
     });
     expect(next).toMatchObject({ state: 'succeeded' });
     expect(controlPlane.pid).toBe(pid);
@@ -151,7 +151,7 @@ describe.runIf(requires('linux', 'root'))('a full disk', () => {
     disk.makeRoom();
     const next = await eventually(() => runTask(controlPlane, { agent: agent.name, instructions: note }), {
       what: 'a task to run again',
-      timeoutMs: 15_000,
+      timeoutMs: 30_000,
       until: ({ state }) => state === 'succeeded',
     });
     expect(next).toMatchObject({ state: 'succeeded' });

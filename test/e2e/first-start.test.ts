@@ -93,7 +93,7 @@ describe('drawbridge up', () => {
     expect(await runCli(run, { env: { DRAWBRIDGE_DATA: data.path } })).toMatchObject({ code: 0 });
     await eventually(() => existsSync(marks.join('begun')), { what: 'the task to run' });
     up.signal('SIGINT');
-    await up.waitFor(() => /^stopping/m.exec(up.stderr.text) ?? undefined, { what: 'the goodbye', timeoutMs: 5000 });
+    await up.waitFor(() => /^stopping/m.exec(up.stderr.text) ?? undefined, { what: 'the goodbye', timeoutMs: 30_000 });
     await writeFile(marks.join('go'), '');
     expect(await up.exited()).toEqual({ code: 0, signal: null });
     expect(existsSync(marks.join('done'))).toBe(true);

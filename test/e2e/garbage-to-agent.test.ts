@@ -10,7 +10,7 @@ import { RawSocket } from './garbage-socket.ts';
 const GROWTH_BYTES_MAX = 60 * 1024 * 1024;
 const MESSAGES = scaled(10_000, 1000);
 const MESSAGE_BYTES_MAX = 256 * 1024;
-const RECONNECT_MS = 10_000;
+const RECONNECT_MS = 30_000;
 
 /** A control plane that an agent trusts, because it holds the pinned key, and that says whatever a test wants. */
 class HostileControlPlane implements AsyncDisposable {

@@ -31,16 +31,18 @@ it('joins the lines of both sides, and the spans, of one task', async () => {
     'running',
     'succeeded',
   ]);
+  await agent.waitForLog((line) => line['msg'] === 'command ended' && line['commandId'] === commandId);
   const there = agent.logs.filter((line) => line['commandId'] === commandId);
   expect(there).toMatchObject([
     { msg: 'command started', operation: 'task.start', taskId, traceId },
     { msg: 'command ended', status: 'success', taskId, traceId },
   ]);
 
-  const opened = controlPlane.logs.find(({ msg }) => msg === 'channel open');
-  const { tunnelId, channelId } = opened ?? {};
+  const opened = await controlPlane.waitForLog(({ msg }) => msg === 'channel open');
+  const { tunnelId, channelId } = opened;
   expect(opened).toMatchObject({ agentId: agent.agentId, actor: expect.stringMatching(/^\w+:.+/) });
-  expect(agent.logs).toContainEqual(expect.objectContaining({ msg: 'output read', taskId, tunnelId, channelId }));
+  const read = await agent.waitForLog(({ msg }) => msg === 'output read');
+  expect(read).toMatchObject({ taskId, tunnelId, channelId });
   const linked = controlPlane.logs.find(({ msg }) => msg === 'agent connected');
   const { sessionId, epoch } = linked ?? {};
   expect(agent.logs).toContainEqual(expect.objectContaining({ msg: 'Relay channel established', sessionId, epoch }));

@@ -71,7 +71,7 @@ describe('an agent that is offline', () => {
   });
 
   it('never runs what was cancelled while its delivery was lost on the way', async () => {
-    await using plane = await TestControlPlane.start();
+    await using plane = await TestControlPlane.start({ env: { DRAWBRIDGE_LOGGING_LEVEL: 'debug' } });
     await using proxy = await ChaosProxy.start({ to: plane.url });
     await using agent = await TestAgent.start({ controlPlane: plane, url: proxy.url });
     await using dir = await TempDir.make();
@@ -82,6 +82,7 @@ describe('an agent that is offline', () => {
       instructions: `touch ${dir.join('ran')}`,
     });
     const id = idOf(body);
+    await plane.waitForLog(({ msg, state }) => msg === 'command moved' && state === 'delivered');
     // Sent, and not heard: only the agent can say what became of it.
     expect(await plane.api('POST', `/api/v1/tasks/${id}/cancel`)).toMatchObject({
       status: 200,
@@ -262,7 +263,7 @@ function reaches(plane: TestControlPlane, id: string, state: string): Promise<un
   return eventually(async () => (await taskOf(plane, id))['state'], {
     what: `task ${id} to be ${state}`,
     until: (now) => now === state,
-    timeoutMs: 15_000,
+    timeoutMs: 30_000,
   });
 }
 

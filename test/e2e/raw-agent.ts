@@ -126,7 +126,7 @@ export class RawAgent implements AsyncDisposable {
   }
 
   /** How its connection ended, now or soon; 1006 when it was refused or dropped. */
-  ended(timeoutMs = 5000): Promise<{ readonly code: number; readonly reason: string }> {
+  ended(timeoutMs = 20_000): Promise<{ readonly code: number; readonly reason: string }> {
     return eventually(() => this.#end, { what: 'the connection to end', timeoutMs });
   }
 

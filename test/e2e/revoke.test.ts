@@ -16,7 +16,7 @@ describe('revoking an agent', () => {
     const env = { DRAWBRIDGE_URL: plane.url, DRAWBRIDGE_TOKEN: plane.token };
     const script = 'while :; do echo streaming; sleep 0.01; done';
     await using run = await streamCli(['run', agent.name, '-p', 'shell', script], { env });
-    await run.waitFor(() => run.stdout.lines[9], { what: 'output', timeoutMs: 10_000 });
+    await run.waitFor(() => run.stdout.lines[9], { what: 'output', timeoutMs: 30_000 });
     const stream = await follow(plane, await onlyTask(plane));
     const { connections } = proxy;
     expect(proxy.openConnections).toBe(2); // The link and the tunnel.

@@ -89,7 +89,7 @@ async function follow(token: string, path: string): Promise<Open> {
 async function followBoth(token: string, taskId: string) {
   const output = await follow(token, `/tasks/${taskId}/output?follow=true`);
   const events = await follow(token, '/events');
-  await eventually(() => output.text().includes('begun'), { what: 'the first line', timeoutMs: 15_000 });
+  await eventually(() => output.text().includes('begun'), { what: 'the first line', timeoutMs: 30_000 });
   return { output, events };
 }
 
@@ -218,7 +218,7 @@ describe('what waits for an agent', () => {
     await prod.waitUntilUp();
     const ended = async (path: string) => (await plane.api('GET', `/api/v1${path}`)).body;
     const isFailed = (body: unknown) => z.object({ state: z.string() }).parse(body).state === 'failed';
-    const wait = { what: 'a refusal', until: isFailed, timeoutMs: 10_000 };
+    const wait = { what: 'a refusal', until: isFailed, timeoutMs: 30_000 };
     expect(await eventually(() => ended(`/tasks/${task.id}`), wait)).toMatchObject({ error: { code: 'forbidden' } });
     expect(await eventually(() => ended(`/commands/${command.id}`), wait)).toMatchObject({
       error: { code: 'forbidden' },

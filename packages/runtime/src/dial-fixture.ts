@@ -50,7 +50,7 @@ export class DialHarness implements AsyncDisposable {
 
   /** Dials, with nothing of the environment. */
   async dial(url: string, more: Partial<DialOptions> = {}, signal = NEVER): Promise<MessageSocket> {
-    const options = { url, subprotocol: 'drawbridge.v1', timeoutMs: 5_000, maxPayloadBytes: 65_536, env: {}, ...more };
+    const options = { url, subprotocol: 'drawbridge.v1', timeoutMs: 30_000, maxPayloadBytes: 65_536, env: {}, ...more };
     const socket = await dialWebSocket(options, signal);
     this.#dialled.push(socket);
     return socket;

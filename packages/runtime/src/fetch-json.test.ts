@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fetchJson } from './fetch-json.ts';
 
 const NEVER = new AbortController().signal;
-const OPTIONS = { timeoutMs: 5_000, env: {} };
+const OPTIONS = { timeoutMs: 30_000, env: {} };
 
 let servers: Server[];
 
@@ -111,7 +111,7 @@ it('does not wait for ever for the rest of an answer', async () => {
   const answer = fetchJson({ ...OPTIONS, url: `http://127.0.0.1:${port}/`, clock }, NEVER);
   const failed = answer.catch((error: unknown) => error);
   await begun.promise;
-  await clock.advance(5_000);
+  await clock.advance(OPTIONS.timeoutMs);
   expect(await failed).toMatchObject({ kind: 'timeout' });
   await hungUp.promise;
   expect(clock.pending).toBe(0);

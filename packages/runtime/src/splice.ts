@@ -6,6 +6,7 @@ import { CloseReason } from '@drawbridge/protocol';
 import type { ClosePayload } from '@drawbridge/protocol';
 import { giveMessageBack } from './frame-socket/message-pool.ts';
 import { freeMemory } from './free-memory.ts';
+import { resetSocket } from './reset-socket.ts';
 
 /** Settings of one `splice`. */
 export interface SpliceOptions {
@@ -233,7 +234,6 @@ class Splice {
 /** So that the other side sees a failure, and not an end. */
 function reset(socket: Duplex): void {
   // Only TCP has a reset: a socket without an address is a unix one, or not connected any more.
-  if (socket instanceof Socket && socket.remoteFamily !== undefined && !('encrypted' in socket))
-    socket.resetAndDestroy();
+  if (socket instanceof Socket && socket.remoteFamily !== undefined && !('encrypted' in socket)) resetSocket(socket);
   else socket.destroy();
 }

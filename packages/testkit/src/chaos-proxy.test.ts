@@ -91,16 +91,27 @@ it('carries more than it holds, unharmed', async () => {
 });
 
 it('delays one direction and keeps the order', async () => {
-  const { client, target } = await pair();
-  proxy.delay(80, 'up');
-  const sentMs = performance.now();
+  const clock = new FakeClock();
+  await using delayed = await ChaosProxy.start({ to: { host: '127.0.0.1', port: listeningPort(server) }, clock });
+  const { client, target } = await pair(delayed);
+  delayed.delay(80, 'up');
   client.socket.write('a');
   client.socket.write('b');
   target.socket.write('back');
   await client.hears('back');
   expect(target.text).toBe('');
-  await target.hears('ab');
-  expect(performance.now() - sentMs).toBeGreaterThanOrEqual(79);
+  await eventually(() => clock.pending > 0, { what: 'the bytes to be under way' });
+  await clock.advance(79);
+  target.socket.write(' again');
+  await client.hears('back again');
+  expect(target.text).toBe('');
+  await eventually(
+    async () => {
+      await clock.advance(80);
+      return target.text === 'ab';
+    },
+    { what: 'both bytes' },
+  );
 });
 
 it('throttles to the rate', async () => {

@@ -19,7 +19,7 @@ export interface ConnectProxyProcess extends AsyncDisposable {
 }
 
 const MAIN = fileURLToPath(new URL('./connect-proxy-main.ts', import.meta.url));
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** Starts a CONNECT proxy where this process cannot listen: in a network namespace. */
 export async function startConnectProxyProcess(options: ConnectProxyProcessOptions = {}): Promise<ConnectProxyProcess> {

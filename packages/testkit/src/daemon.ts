@@ -7,7 +7,7 @@ import { type Command, type ExitStatus, TestProcess } from './test-process.ts';
 export type LogLine = Readonly<Record<string, unknown>>;
 
 const START_TIMEOUT_MS = 30_000;
-const LOG_TIMEOUT_MS = 10_000;
+const LOG_TIMEOUT_MS = 30_000;
 
 /** A real server or agent with its data directory: started, crashed, stopped and started again as often as a test likes. */
 export abstract class Daemon implements AsyncDisposable {

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 
 /** What `eventually` waits for, and how long. */
 export interface EventuallyOptions<T> {
-  /** Completes the sentence "waited 5000 ms for …". */
+  /** Completes the sentence "waited 20000 ms for …". */
   readonly what: string;
   readonly timeoutMs?: number;
   /** When it is given, a value is good only if this says so; the error tells the last value that was not. */
@@ -11,7 +11,8 @@ export interface EventuallyOptions<T> {
   readonly clock?: Clock;
 }
 
-const TIMEOUT_MS = 5000;
+/** Nothing here takes this long, unless the machine is busy elsewhere. */
+const TIMEOUT_MS = 20_000;
 const FIRST_PAUSE_MS = 5;
 const PAUSE_MS_MAX = 100;
 

@@ -75,7 +75,7 @@ describe.runIf(requires('netns'))('network namespaces', () => {
 async function listenIn(namespaces: Namespaces, name: string): Promise<TestProcess> {
   const namespace = namespaces.systemName(name);
   const server = await TestProcess.start({ command: process.execPath, args: ['-e', LISTEN], namespace });
-  await server.waitFor(() => server.stdout.lines[0], { what: 'the server to listen', timeoutMs: 10_000 });
+  await server.waitFor(() => server.stdout.lines[0], { what: 'the server to listen', timeoutMs: 30_000 });
   return server;
 }
 

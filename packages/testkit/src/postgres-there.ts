@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 
 const URL_DEFAULT = 'postgres://postgres@127.0.0.1:5432/postgres';
-const PROBE_TIMEOUT_MS = 5_000;
+const PROBE_TIMEOUT_MS = 30_000;
 
 /** Connects, and says by its exit code whether that went well: a test asks before it is one, and cannot wait. */
 const PROBE = `

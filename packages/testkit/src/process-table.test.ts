@@ -31,11 +31,11 @@ describe.runIf(requires('linux'))('the process table', () => {
   });
 
   it('takes a process that is not waited for as dead', async () => {
-    // The outer shell does not wait while it reads its input.
-    const script = `sh -c 'echo $$; read line' & exec sleep 1000`;
+    // It ends once the outer shell has become a program that waits for nobody.
+    const script = `sh -c 'until grep -q sleep /proc/$PPID/comm; do sleep 0.01; done; echo $$' & exec sleep 1000`;
     await using shell = await TestProcess.start({ command: 'bash', args: ['-c', script] });
-    const said = await shell.waitFor(() => shell.stdout.lines[0], { what: 'the pid', timeoutMs: 10_000 });
-    await expect.poll(() => isAlive(Number(said))).toBe(false);
+    const said = await shell.waitFor(() => shell.stdout.lines[0], { what: 'the pid', timeoutMs: 30_000 });
+    await eventually(() => !isAlive(Number(said)), { what: 'its end' });
     expect(childrenOf(shell.pid)).toContain(Number(said));
   });
 
@@ -46,7 +46,7 @@ describe.runIf(requires('linux'))('the process table', () => {
     await using inside = await TestProcess.start({ command: 'sh', args, cwd: dir.path });
     await using other = await TestProcess.start({ command: 'sh', args: [...args, `${dir.path}-other`] });
     for (const shell of [named, inside, other]) {
-      await shell.waitFor(() => shell.stdout.lines[0], { what: 'the shell', timeoutMs: 10_000 });
+      await shell.waitFor(() => shell.stdout.lines[0], { what: 'the shell', timeoutMs: 30_000 });
     }
     expect(new Set(processesUsing(dir.path))).toEqual(new Set([named.pid, inside.pid]));
   });

@@ -31,12 +31,12 @@ it('talks with a command while it runs', async () => {
   await using cli = await streamCli(['shell'], { binary });
   for (const word of ['one', 'two']) {
     cli.write(`${word}\n`);
-    await cli.waitFor(() => cli.stdout.lines.find((line) => line === word), { what: word, timeoutMs: 10_000 });
+    await cli.waitFor(() => cli.stdout.lines.find((line) => line === word), { what: word, timeoutMs: 30_000 });
   }
   const looks: string[] = [];
-  await cli.waitFor(() => looks.push('look'), { what: 'anything', timeoutMs: 10_000 });
+  await cli.waitFor(() => looks.push('look'), { what: 'anything', timeoutMs: 30_000 });
   cli.write('three\n');
-  await cli.waitFor(() => cli.stdout.lines[2], { what: 'three', timeoutMs: 10_000 });
+  await cli.waitFor(() => cli.stdout.lines[2], { what: 'three', timeoutMs: 30_000 });
   // Found is found: nobody looks again.
   expect(looks).toEqual(['look']);
   cli.endInput();
@@ -48,7 +48,7 @@ it('ends the children of a process, those of another group too', async () => {
   let pids: number[];
   {
     await using shell = await TestProcess.start({ command: 'sh', args: ['-c', script] });
-    await shell.waitFor(() => shell.stdout.lines[0], { what: 'the children', timeoutMs: 10_000 });
+    await shell.waitFor(() => shell.stdout.lines[0], { what: 'the children', timeoutMs: 30_000 });
     pids = childrenOf(shell.pid);
     expect(pids).toHaveLength(2);
   }

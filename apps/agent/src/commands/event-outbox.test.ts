@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import { LIMITS } from '@drawbridge/protocol';
 import { settle, TempDir } from '@drawbridge/testkit';
 import { memoryLog } from '@drawbridge/runtime/testing';
@@ -90,4 +91,26 @@ it('says so, and lives, when an event cannot be kept', () => {
   journal[Symbol.dispose]();
   outbox.append('warning', {});
   expect(lines).toMatchObject([{ level: 'error', kind: 'warning' }]);
+});
+
+it('says so, and sends on, when an ack cannot be journalled', async () => {
+  const path = dir.join('full.db');
+  Journal.open(path, () => 0)[Symbol.dispose]();
+  const raw = new DatabaseSync(path);
+  raw.exec(`
+    CREATE TRIGGER broken BEFORE DELETE ON events BEGIN
+      SELECT RAISE(FAIL, 'database or disk is full');
+    END
+  `);
+  raw.close();
+  using full = Journal.open(path, () => 0);
+  const memory = memoryLog();
+  outbox = new EventOutbox(full, memory.log);
+  outbox.append('warning', {});
+  const link = await connect();
+  outbox.acknowledged(1);
+  outbox.append('warning', {});
+  await settle();
+  expect(seqs(link)).toEqual([1, 2]);
+  expect(memory.lines).toMatchObject([{ level: 'warn', seq: 1 }]);
 });

@@ -46,7 +46,11 @@ export class EventOutbox {
   acknowledged(seq: number): void {
     if (seq <= this.#ackedSeq || seq > this.#journal.lastEventSeq) return;
     this.#ackedSeq = seq;
-    this.#journal.eventsAcknowledged(seq);
+    try {
+      this.#journal.eventsAcknowledged(seq);
+    } catch (error) {
+      this.#log.warn({ err: error, seq }, 'ack not journalled: events may be sent once more');
+    }
     this.#pump();
   }
 

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { expect, it } from 'vitest';
-import { systemClock } from '@drawbridge/link';
 import { eventually, FakeClock, TempDir } from '@drawbridge/testkit';
 import { AGENT_LIMITS } from '../limits.ts';
 import { probeDocker } from './docker-probe.ts';
@@ -32,7 +31,7 @@ it('tells version and latency of an engine that answers', async () => {
   await using docker = await engine((request, response) => {
     response.end(request.url === '/_ping' ? 'OK' : JSON.stringify({ Version: '27.1.1', ApiVersion: '1.46' }));
   });
-  const health = await probeDocker(docker.path, systemClock);
+  const health = await probeDocker(docker.path, new FakeClock());
   expect(health).toEqual({ reachable: true, version: '27.1.1', latency_ms: expect.any(Number) });
 });
 
@@ -42,12 +41,12 @@ it.each([
   ['never stops', (_request, response) => void response.end('x'.repeat(100_000))],
 ] satisfies [string, RequestListener][])('calls an engine that %s unreachable', async (_name, answer) => {
   await using docker = await engine(answer);
-  expect(await probeDocker(docker.path, systemClock)).toEqual({ reachable: false });
+  expect(await probeDocker(docker.path, new FakeClock())).toEqual({ reachable: false });
 });
 
 it('leaves out a version that is none', async () => {
   await using docker = await engine((_request, response) => void response.end('OK'));
-  expect(await probeDocker(docker.path, systemClock)).toEqual({ reachable: true, latency_ms: expect.any(Number) });
+  expect(await probeDocker(docker.path, new FakeClock())).toEqual({ reachable: true, latency_ms: expect.any(Number) });
 });
 
 it('gives up on an engine that does not answer, and hangs up', async () => {
@@ -62,5 +61,5 @@ it('gives up on an engine that does not answer, and hangs up', async () => {
 });
 
 it('calls a socket that is not there unreachable', async () => {
-  expect(await probeDocker('/no/such/docker.sock', systemClock)).toEqual({ reachable: false });
+  expect(await probeDocker('/no/such/docker.sock', new FakeClock())).toEqual({ reachable: false });
 });

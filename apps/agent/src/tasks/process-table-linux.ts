@@ -27,7 +27,7 @@ export function linuxProcessTable(procDir = '/proc'): ProcessTable {
     },
 
     async taskIdOf(pid) {
-      const environ = await readIfThere(`${procDir}/${pid}/environ`);
+      const environ = await environOf(`${procDir}/${pid}`);
       const prefix = `${TASK_ID_VARIABLE}=`;
       return environ
         ?.split('\0')
@@ -39,6 +39,12 @@ export function linuxProcessTable(procDir = '/proc'): ProcessTable {
 
 /** Files of /proc that are read between two turns of the event loop. */
 const READS_AT_ONCE = 200;
+
+/** Looks at a process that is between two programs, a turn of the event loop each: it is so for microseconds. */
+const EXEC_LOOKS_MAX = 100;
+
+/** Of the flags in /proc/<pid>/stat: a thread of the kernel, which never has an environment. */
+const PF_KTHREAD = 0x0020_0000;
 
 /** Zombie and dead: such a process runs nothing and holds nothing. */
 const DEAD_STATES: ReadonlySet<string> = new Set(['Z', 'X', 'x']);
@@ -53,6 +59,32 @@ export function parseProcStat(text: string): (ProcessInfo & { readonly state: st
   const startedAt = Number(more[15]);
   if (nameEnd < 0 || state === undefined || Number.isNaN(startedAt)) return undefined;
   return { pid, state, parentPid: Number(parentPid), session: Number(session), startedAt };
+}
+
+/**
+ * What a process was given. In the middle of exec there is neither that nor a command line, and a process that is just leaving
+ * its task behind has only its mark to be found by: it is asked again.
+ */
+async function environOf(dir: string): Promise<string | undefined> {
+  let environ = await readIfThere(`${dir}/environ`);
+  for (let looks = 1; environ === '' && looks < EXEC_LOOKS_MAX; looks += 1) {
+    const words = await readIfThere(`${dir}/cmdline`);
+    if (words === '') {
+      if (!hasPrograms((await readIfThere(`${dir}/stat`)) ?? '')) break;
+      await nextTurn();
+    }
+    environ = await readIfThere(`${dir}/environ`);
+    // With a command line it has been through exec, before the last look at its environment.
+    if (words !== '') break;
+  }
+  return environ;
+}
+
+/** False for a thread of the kernel, and for a process that has died meanwhile. */
+function hasPrograms(stat: string): boolean {
+  // Fields 3 and 9 of proc(5); the first two end with the name.
+  const [state = '', , , , , , flags] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return !DEAD_STATES.has(state) && (Number(flags) & PF_KTHREAD) === 0;
 }
 
 function statOf(path: string): ReturnType<typeof parseProcStat> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { requires, TempDir } from '@drawbridge/testkit';
+import { eventually, FakeClock, isAlive, requires, TempDir } from '@drawbridge/testkit';
 import { systemProcessTable } from './system-process-table.ts';
 import { processesOf, TaskFixture } from './task-fixture.ts';
 
@@ -10,15 +10,21 @@ import { processesOf, TaskFixture } from './task-fixture.ts';
 const STUBBORN_GRANDCHILD = `(setsid sh -c 'trap "" TERM; echo grandchild; while :; do sleep 1; done' &)`;
 
 it('cancels a whole tree, even what has left it and ignores SIGTERM', async () => {
-  await using tasks = await TaskFixture.make();
+  const clock = new FakeClock();
+  await using tasks = await TaskFixture.make({ clock });
   const taskId = randomUUID();
   const cancel = new AbortController();
-  const script = `${STUBBORN_GRANDCHILD}\nsleep 1000 & echo up; wait`;
+  const script = `${STUBBORN_GRANDCHILD}\nsleep 1000 & echo up as $$; wait`;
   const running = tasks.run(script, { task_id: taskId, signal: cancel.signal });
   await tasks.printed(taskId, 'grandchild');
-  await tasks.printed(taskId, 'up');
+  const [, pid] = /up as (\d+)\n/.exec(await tasks.printed(taskId, 'up as')) ?? [];
   cancel.abort();
-  expect(await running).toMatchObject({ state: 'cancelled', signal: 'SIGTERM', error: { code: 'cancelled' } });
+  await eventually(() => !isAlive(Number(pid)), { what: 'the first process to end' });
+  expect(await whileTimePasses(clock, running)).toMatchObject({
+    state: 'cancelled',
+    signal: 'SIGTERM',
+    error: { code: 'cancelled' },
+  });
   expect(await processesOf(taskId)).toEqual([]);
 });
 
@@ -26,19 +32,20 @@ it.each([
   ['parent', `env -i setsid sh -c 'echo $$; exec sleep 1000' & wait`],
   ['session, when its parent is gone', `env -i sh -c 'echo $$; exec sleep 1000' & exit 0`],
 ])('ends a child that hides its mark, by its %s', async (_name, script) => {
-  await using tasks = await TaskFixture.make();
+  const clock = new FakeClock();
+  await using tasks = await TaskFixture.make({ clock });
   const taskId = randomUUID();
   const cancel = new AbortController();
   const running = tasks.run(script, { task_id: taskId, signal: cancel.signal });
   const pid = Number.parseInt(await tasks.printed(taskId, '\n'), 10);
   cancel.abort();
-  await running;
+  await whileTimePasses(clock, running);
   expect(pid).toBeGreaterThan(1);
   expect(await systemProcessTable().list()).not.toContainEqual(expect.objectContaining({ pid }));
 });
 
 it('lets a cancelled task clean up, and keeps what it says about it', async () => {
-  await using tasks = await TaskFixture.make({ killGraceMs: 5000 });
+  await using tasks = await TaskFixture.make({ killGraceMs: 30_000 });
   const taskId = randomUUID();
   const cancel = new AbortController();
   const script = `trap 'echo cleaned; exit 7' TERM; echo up; while :; do sleep 0.01; done`;
@@ -51,19 +58,21 @@ it('lets a cancelled task clean up, and keeps what it says about it', async () =
 });
 
 it('asks a process to end once, and does not go on asking', async () => {
-  await using tasks = await TaskFixture.make();
+  const clock = new FakeClock();
+  await using tasks = await TaskFixture.make({ clock });
   const taskId = randomUUID();
   const cancel = new AbortController();
   const script = `trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done`;
   const running = tasks.run(script, { task_id: taskId, signal: cancel.signal });
   await tasks.printed(taskId, 'up');
   cancel.abort();
-  expect(await running).toMatchObject({ state: 'cancelled', signal: 'SIGKILL' });
+  await tasks.printed(taskId, 'asked');
+  expect(await whileTimePasses(clock, running)).toMatchObject({ state: 'cancelled', signal: 'SIGKILL' });
   expect(await tasks.text(taskId, 'output/result.md')).toBe('up\nasked\n');
 });
 
 it('ends a stopped process too', async () => {
-  await using tasks = await TaskFixture.make();
+  await using tasks = await TaskFixture.make({ killGraceMs: 30_000 });
   const taskId = randomUUID();
   const cancel = new AbortController();
   const running = tasks.run('echo up; kill -STOP $$', { task_id: taskId, signal: cancel.signal });
@@ -79,8 +88,13 @@ it('runs nothing of a task that was cancelled before it began', async () => {
 });
 
 it('ends a task that takes too long', async () => {
-  await using tasks = await TaskFixture.make();
-  const outcome = await tasks.run('echo before; sleep 1000', { timeout_seconds: 1 });
+  const clock = new FakeClock();
+  await using tasks = await TaskFixture.make({ clock });
+  const taskId = randomUUID();
+  const running = tasks.run('echo before; sleep 1000', { task_id: taskId, timeout_seconds: 1 });
+  await tasks.printed(taskId, 'before\n');
+  await clock.advance(1_000);
+  const outcome = await whileTimePasses(clock, running);
   expect(outcome).toMatchObject({ state: 'timed_out', output_bytes: 7, error: { code: 'timed_out' } });
   expect(await processesOf(outcome.task_id)).toEqual([]);
 });
@@ -109,8 +123,13 @@ it.each([
 });
 
 it('keeps what a background child prints just after its task is done', async () => {
-  await using tasks = await TaskFixture.make();
-  const outcome = await tasks.run('(sleep 0.1; echo late) & echo done');
+  const clock = new FakeClock();
+  await using tasks = await TaskFixture.make({ clock });
+  const taskId = randomUUID();
+  const script = '(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; echo late) & echo done';
+  const running = tasks.run(script, { task_id: taskId });
+  await tasks.printed(taskId, 'late\n');
+  const outcome = await whileTimePasses(clock, running);
   expect(await tasks.text(outcome.task_id, 'output/output.log')).toBe('done\nlate\n');
 });
 
@@ -141,3 +160,16 @@ it.runIf(requires('linux', 'root'))('fails one task on a full disk, and runs the
     execFileSync('umount', [disk.path]);
   }
 });
+
+/** Lets a little time pass again and again: processes end when the machine gets to it. */
+async function whileTimePasses<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const ended = work.finally(() => (isOver = true));
+  ended.catch(() => undefined);
+  const look = async () => {
+    await clock.advance(50);
+    return isOver;
+  };
+  await eventually(look, { what: 'the end of the task' });
+  return ended;
+}

@@ -5,6 +5,7 @@ import { ControlError } from '@drawbridge/client';
 import type { OperatorTunnel } from '@drawbridge/client';
 import { systemClock, withTimeout } from '@drawbridge/link';
 import { CloseReason, LIMITS } from '@drawbridge/protocol';
+import { resetSocket } from '@drawbridge/runtime/reset-socket';
 import { splice } from '@drawbridge/runtime/splice';
 import type { SpliceEnd } from '@drawbridge/runtime/splice';
 import { UsageError } from '../exit-codes.ts';
@@ -96,7 +97,7 @@ export class LocalPort implements AsyncDisposable {
     this.#isClosed = true;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) resetSocket(socket);
     await closed;
   }
 
@@ -121,7 +122,7 @@ export class LocalPort implements AsyncDisposable {
       if (!this.#isClosed) this.#listener.ended(this.forward, end);
     } catch (error) {
       if (!gone.signal.aborted && !this.#isClosed) this.#listener.refused(this.forward, error);
-      socket.resetAndDestroy();
+      resetSocket(socket);
     }
   }
 

@@ -108,7 +108,8 @@ onEachEngine((engine) => {
     await nextRound();
     const [first] = await eventually(checkpoints, { what: 'a checkpoint', until: (rows) => rows.length === 1 });
     expect(first).toMatchObject({ seq: 2, count: 2 });
-    expect(announced()).toMatchObject([{ level: 'info', seq: 2, hash: first?.hash }]);
+    const words = await eventually(announced, { what: 'a word of it', until: (all) => all.length === 1 });
+    expect(words).toMatchObject([{ level: 'info', seq: 2, hash: first?.hash }]);
     await nextRound();
     await audit.fill(1);
     await nextRound();

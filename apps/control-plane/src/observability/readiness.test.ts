@@ -1,4 +1,3 @@
-import { systemClock } from '@drawbridge/link';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ControlPlaneFixture } from '../control-plane-fixture.ts';
 import { MIGRATIONS } from '../store/migrations/index.ts';
@@ -9,8 +8,8 @@ beforeEach(async () => (control = await ControlPlaneFixture.make()));
 afterEach(() => control[Symbol.asyncDispose]());
 
 function check(more: Partial<Parameters<typeof checkReadiness>[0]> = {}) {
-  const { db } = control.parts;
-  return checkReadiness({ db, migrations: MIGRATIONS, clock: systemClock, isDraining: () => false, ...more });
+  const { clock, parts } = control;
+  return checkReadiness({ db: parts.db, migrations: MIGRATIONS, clock, isDraining: () => false, ...more });
 }
 
 it('is ready when the store answers, its schema is whole, and nothing drains', async () => {
@@ -47,7 +46,7 @@ it('does not wait for a store that never answers', async () => {
           })
         : Reflect.get(db, key),
   });
-  const answer = check({ db: stuck, clock });
+  const answer = check({ db: stuck });
   await clock.advance(2_000);
   expect(await answer).toMatchObject({ isReady: false, checks: { store: 'failed' } });
 });

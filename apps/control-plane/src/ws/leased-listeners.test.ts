@@ -45,8 +45,8 @@ function start(tls: { cert: string; key: string } | undefined, limits: Record<st
     upgraded.push(leased);
     socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n');
   });
-  // Ports of the tests' own: what else runs on this machine may have any of them.
-  ports = new LeasedPorts({ first: 41_000, last: 42_999 }, listeners.bind);
+  // Ports of the tests' own, below those that the system gives to whoever asks for any.
+  ports = new LeasedPorts({ first: 21_000, last: 22_999 }, listeners.bind);
 }
 
 async function dialTls(port: number): Promise<TLSSocket> {

@@ -66,7 +66,7 @@ export class FrameHarness implements AsyncDisposable {
       url: this.#url,
       subprotocol: SUBPROTOCOL,
       maxPayloadBytes: MAX_PAYLOAD_BYTES,
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       tls: { verify: false },
       env: {},
       clock,

@@ -56,7 +56,7 @@ describe.runIf(requires('postgres'))('the store on PostgreSQL', () => {
 
   it('undoes a transaction whose caller hangs, and lets the others go on', async () => {
     await using database = await makeTestDatabase('postgres');
-    await using opened = await openTables(database, { pauseMsMax: 200 });
+    await using opened = await openTables(database, { pauseMsMax: 1_000 });
     const { db } = opened;
     const half = Promise.withResolvers<void>();
     const resume = Promise.withResolvers<void>();
@@ -72,7 +72,7 @@ describe.runIf(requires('postgres'))('the store on PostgreSQL', () => {
     resume.resolve();
     await expect(hanging).rejects.toMatchObject({
       code: 'timed_out',
-      message: 'the transaction was undone: it kept the store waiting for 200 ms',
+      message: 'the transaction was undone: it kept the store waiting for 1000 ms',
     });
     expect(await agentNames(db)).toEqual(['prize']);
   });
@@ -129,7 +129,8 @@ describe.runIf(requires('postgres'))('the store on PostgreSQL', () => {
     );
     const refused = outcomes.filter(({ status }) => status === 'rejected');
     expect(refused.length).toBeGreaterThan(0);
-    expect(refused[0]).toMatchObject({
+    // On a slow machine one of those that may wait can run out of time: the last is one too many for certain.
+    expect(refused.at(-1)).toMatchObject({
       reason: { ...UNAVAILABLE, message: expect.stringContaining('waiting already') },
     });
     expect(opened.store.stats().waiting).toBe(0);

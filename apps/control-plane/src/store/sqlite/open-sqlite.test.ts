@@ -33,7 +33,7 @@ it('refuses a second opener, by name, until the first has closed', async () => {
     message: `another control plane runs on ${test.path}`,
   });
   // The refusal must not have cost this process its lock, which only another process would notice.
-  const other = spawnSync(process.execPath, [WRITER, test.path], { encoding: 'utf8', timeout: 10_000 });
+  const other = spawnSync(process.execPath, [WRITER, test.path], { encoding: 'utf8', timeout: 30_000 });
   expect(other.stderr).toContain(`another control plane runs on ${test.path}`);
   expect(other.status).toBe(1);
   await test.store.close();
