@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { STAMP_FILE, stampOf } from '@drawbridge/runtime/bundle-stamp';
 import { build } from 'esbuild';
 import { packagesOf, renderNotices, thirdPartyIn } from './notices.ts';
-import { ASSETS, PROGRAMS, optionsOf } from './programs.ts';
+import { PROGRAMS, assetsOf, optionsOf } from './programs.ts';
 import { referencesPlugin } from './references.ts';
 
 /** The licences of everything in a bundle that is not ours. */
@@ -39,7 +39,8 @@ async function fill(root: string, dir: string): Promise<void> {
   const packages = await Promise.all(packagesOf(inputs).map((path) => thirdPartyIn(root, path)));
   await writeFile(join(dir, NOTICES_FILE), renderNotices(packages));
 
-  for (const { output, source } of ASSETS) await cp(join(root, source), join(dir, output), { recursive: true });
+  const assets = assetsOf(root);
+  for (const { output, source } of assets) await cp(join(root, source), join(dir, output), { recursive: true });
   await chmod(join(dir, 'drawbridge.js'), 0o755);
   const { name, version, license } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   const manifest = { name, version, license, type: 'module', bin: { drawbridge: 'drawbridge.js' } };
@@ -47,7 +48,7 @@ async function fill(root: string, dir: string): Promise<void> {
 
   // The lockfile stands for what is in `node_modules`.
   const own = inputs.filter((path) => packagesOf([path]).length === 0);
-  const stamp = await stampOf(root, version, [...own, ...ASSETS.map(({ source }) => source), ...RECIPE]);
+  const stamp = await stampOf(root, version, [...own, ...assets.map(({ source }) => source), ...RECIPE]);
   await writeFile(join(dir, STAMP_FILE), `${JSON.stringify(stamp)}\n`);
 }
 

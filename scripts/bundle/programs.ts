@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { BuildOptions } from 'esbuild';
 
 /** Each file of a bundle that something starts or loads by its name, and the source it is made of. */
@@ -12,11 +14,20 @@ export const PROGRAMS = [
   { output: 'pino-pretty.cjs', source: 'node_modules/pino-pretty/index.js' },
 ] as const;
 
+/** The compiled part of terminals for the platform at hand, looked for by its name: where there is none, a bundle has no terminals. */
+const TERMINALS = `node_modules/@lydell/node-pty-${process.platform}-${process.arch}`;
+
 /** Files that a bundle has as they are. */
-export const ASSETS = [
+const ASSETS = [
   { output: 'page', source: 'apps/control-plane/src/http/page' },
   { output: 'LICENSE', source: 'LICENSE' },
+  { output: TERMINALS, source: TERMINALS },
 ] as const;
+
+/** Those of them that the checkout `root` has. */
+export function assetsOf(root: string): readonly (typeof ASSETS)[number][] {
+  return ASSETS.filter(({ source }) => source !== TERMINALS || existsSync(join(root, source)));
+}
 
 /** What a bundle does without: compiled code that speeds ws up where it is installed. ws goes on in JavaScript. */
 export const EXTERNALS = ['bufferutil', 'utf-8-validate'];

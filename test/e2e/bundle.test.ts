@@ -18,7 +18,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NOTICES_FILE, makeBundle } from '../../scripts/bundle/make-bundle.ts';
 import { packagesOf } from '../../scripts/bundle/notices.ts';
 import { EXTERNALS } from '../../scripts/bundle/programs.ts';
-import { BRISK, Ledger, cliEnv } from './task-story.ts';
+import { BRISK, Ledger, cliEnv, clientOf } from './task-story.ts';
+import { dialVia } from './tunnel-story.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -132,6 +133,17 @@ it('a control plane and an agent from a bundle work as from sources, crash, and 
   for (const path of ['/', '/page.js', '/page.css', '/openapi.json', '/docs', '/readyz']) {
     expect({ path, status: (await plane.api('GET', path)).status }).toEqual({ path, status: 200 });
   }
+
+  expect(await cli('shell', agent.name, '--', 'sh', '-c', 'echo on pipes; exit 3')).toMatchObject({
+    code: 3,
+    stdout: 'on pipes\n',
+  });
+  const { agentSessions } = clientOf(plane);
+  const { session_id: id } = await agentSessions.create(agent.name, { command: 'stty size', cols: 120, rows: 40 });
+  await using terminal = await agentSessions.attach(agent.name, id, { tunnel: { dial: dialVia(plane) } });
+  const shown: Uint8Array[] = [];
+  for await (const { bytes } of terminal) shown.push(bytes);
+  expect(Buffer.concat(shown).toString()).toBe('40 120\r\n');
 
   const script = [ledger.note('task'), ledger.await('end'), 'echo done'].join('\n');
   const task = await startTask(plane, { agent: agent.name, instructions: script });
