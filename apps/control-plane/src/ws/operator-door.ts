@@ -35,6 +35,12 @@ export class OperatorDoor {
 
   /** Throws ControlError `unauthenticated`, `forbidden`, `tunnel_not_found`, `already_connected` or `rate_limited`. */
   async admit(request: IncomingMessage, caller: Caller, tunnelId: string): Promise<Operator> {
+    const actor = await this.identify(request, caller);
+    return { actor, lease: await this.#options.tunnels.admitOperator(actor, tunnelId) };
+  }
+
+  /** Who wants a WebSocket. Throws ControlError `unauthenticated`, `forbidden` or `rate_limited`. */
+  async identify(request: IncomingMessage, caller: Caller): Promise<Actor> {
     const { principals, edge, parseCookie } = this.#options;
     const cookie = parseCookie(request.headers.cookie ?? '')[cookieName(caller.protocol === 'https')];
     const credential = credentialOf(request, { caller, cookie, isUpgrade: true });
@@ -44,7 +50,7 @@ export class OperatorDoor {
       throw notSignedIn();
     }
     this.#options.requests.take(actorText(actor));
-    return { actor, lease: await this.#options.tunnels.admitOperator(actor, tunnelId) };
+    return actor;
   }
 
   /** Resolves when the leg is closed. */
