@@ -92,6 +92,10 @@ class Attempt {
       request.once('close', () => signal.removeEventListener('abort', aborted));
       // Stays for good: what breaks later is told by the answer.
       request.on('error', reject);
+      request.once('upgrade', (_answer, socket) => {
+        socket.destroy();
+        reject(new Error('it changed the protocol, which nobody has asked it to'));
+      });
       request.on('continue', () => this.#tellContinue());
       request.on('information', (interim) => this.#tellHints(interim));
       request.once('response', (answer) => {
@@ -134,7 +138,7 @@ class Attempt {
 }
 
 function broken({ port }: Backend, cause: unknown): ControlError {
-  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'it hung up';
+  const reason = cause instanceof Error ? cause.message : 'it hung up';
   return new ControlError('target_unreachable', `the service on port ${port} did not answer in HTTP: ${reason}`, {
     cause,
   });

@@ -130,7 +130,8 @@ class BackendPool extends Agent {
     return true;
   }
 
-  override reuseSocket(socket: Duplex): void {
+  override reuseSocket(socket: Duplex, asked: ClientRequest): void {
+    asked.reusedSocket = true;
     this.#leaveIdle(socket);
   }
 

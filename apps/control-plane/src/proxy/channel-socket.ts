@@ -51,7 +51,17 @@ export class ChannelSocket extends Duplex {
       return;
     }
     if (hasRoom) callback();
-    else this.#channel.room().then(() => callback(), callback);
+    else void this.#untilRoom(callback);
+  }
+
+  async #untilRoom(callback: (error?: Error) => void): Promise<void> {
+    try {
+      await this.#channel.room();
+    } catch (error) {
+      callback(asError(error));
+      return;
+    }
+    callback();
   }
 
   /** Many small pieces, as `http` makes them of every chunk, are one frame. */

@@ -56,7 +56,8 @@ export class WebSocketDoor {
       if (gone.signal.aborted) return;
       this.#options.log.debug({ ...factsOf(visit), err: error }, 'proxied WebSocket refused');
       const { code, reason } = endOfError(error);
-      (await accept(visit, undefined)).close(code, reason);
+      // Some clients would rather see no close at all than a server that chose none of what they offered.
+      (await accept(visit, visit.handshake.subprotocols[0])).close(code, reason);
     } finally {
       visit.socket.off('close', leave);
     }
