@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ASKERS, enter } from './rights-model-fixture.ts';
 import { PUBLIC_ROUTES, rightsPage } from './rights-page-fixture.ts';
 import { SAMPLES, ask, makeThings } from './rights-samples-fixture.ts';
+import type { Things } from './rights-samples-fixture.ts';
 import { RightsWorld } from './rights-world-fixture.ts';
 
 const PAGE = new URL('../../../docs/rights.md', import.meta.url);
@@ -41,7 +42,10 @@ describe('docs/rights.md', () => {
 
 describe('to somebody who is signed in and has no right at all, and to nobody', () => {
   let secret: string;
+  /** Shared: nobody changes them here. */
+  let things: Things;
   beforeAll(async () => {
+    things = await makeThings(world, 'dev');
     const stranger = ASKERS.find(({ who }) => who === 'a token without any right');
     secret = await enter(world, stranger ?? { who: '', roles: [] });
   });
@@ -49,7 +53,6 @@ describe('to somebody who is signed in and has no right at all, and to nobody', 
   it.each(closed)('$method $path tells nothing and does nothing', async (route) => {
     const sample = SAMPLES[keyOf(route)];
     if (sample === undefined) throw new Error(`${keyOf(route)} has no sample`);
-    const things = await makeThings(world, 'dev');
     const request = await sample.request(things, world, 'dev');
     const method = route.method as 'GET';
     const { status } = await ask(world, method, request, { secret, things });
