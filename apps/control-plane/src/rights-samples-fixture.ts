@@ -186,7 +186,9 @@ const AGENTS: Readonly<Record<string, Sample>> = {
 /** The agent is away: whoever may reach its ports is told so. */
 const proxied = (path: string): Sample => ({
   ...agent(() => '', 503),
-  request: ({ agentId }) => ({ url: `${ROOT}${path.replace(':sandbox', agentId).replace(':port', '80').replace('*', 'x')}` }),
+  request: ({ agentId }) => ({
+    url: `${ROOT}${path.replace(':sandbox', agentId).replace(':port', '80').replace('*', 'x')}`,
+  }),
 });
 const PROXIED: Readonly<Record<string, Sample>> = Object.fromEntries(
   ['/sandboxes/:sandbox/proxy/:port', '/sandboxes/:sandbox/proxy/:port/*']

@@ -45,17 +45,20 @@ export class RightsWorld implements AsyncDisposable {
   readonly nouns: Nouns;
   readonly clock: FakeClock;
   readonly routes: readonly RegisteredRoute[];
+  /** What was logged. */
+  readonly lines: readonly Record<string, unknown>[];
   readonly #db: Kysely<Schema>;
   readonly #owned: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<RightsWorld, 'app' | 'nouns' | 'clock' | 'routes'> & { readonly db: Kysely<Schema> },
+    parts: Pick<RightsWorld, 'app' | 'nouns' | 'clock' | 'routes' | 'lines'> & { readonly db: Kysely<Schema> },
     owned: AsyncDisposableStack,
   ) {
     this.app = parts.app;
     this.nouns = parts.nouns;
     this.clock = parts.clock;
     this.routes = parts.routes;
+    this.lines = parts.lines;
     this.#db = parts.db;
     this.#owned = owned;
   }
@@ -71,7 +74,7 @@ export class RightsWorld implements AsyncDisposable {
       commands_burst: PER_MINUTE,
     };
     const config = loadServerConfig({ env: {}, overrides: { limits } });
-    const { log } = memoryLog();
+    const { log, lines } = memoryLog();
     const store = owned.use(await openStore(location, dir.path, clock));
     const db = new Kysely<Schema>({ dialect: store.dialect });
     await migrate(db, MIGRATIONS, clock);
@@ -92,7 +95,7 @@ export class RightsWorld implements AsyncDisposable {
     });
     owned.defer(() => app.close());
     await nouns.users.createFirst('root', undefined);
-    return new RightsWorld({ app, nouns, clock, routes, db }, owned.move());
+    return new RightsWorld({ app, nouns, clock, routes, lines, db }, owned.move());
   }
 
   /** An agent that has never connected. */

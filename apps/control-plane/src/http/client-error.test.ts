@@ -60,7 +60,10 @@ it('leaves alone whose request may take its time, until that is answered', async
   socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe');
   const [request, response] = await asked.promise;
   await eventually(() => refused.length === 1, { what: 'the time to be up', timeoutMs: 15_000 });
-  const text = once(request.setEncoding('utf8').on('data', () => undefined), 'end');
+  const text = once(
+    request.setEncoding('utf8').on('data', () => undefined),
+    'end',
+  );
   socket.write('llo');
   await text;
   response.end('served');

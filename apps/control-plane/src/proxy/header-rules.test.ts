@@ -97,7 +97,7 @@ describe('of a handshake', () => {
 
 describe('of an answer', () => {
   const forClient = (raw: readonly string[], isPage = false) => {
-    const headers = answerHeaders(raw, { isPage });
+    const headers = answerHeaders(raw, { isPage, takesChunks: true });
     expect(headers.slice(-4)).toEqual(['Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff']);
     return headers.slice(0, -4);
   };
@@ -131,6 +131,14 @@ describe('of an answer', () => {
 
   it('a page gets no cookie for the origin of the console', () => {
     expect(forClient(['Set-Cookie', 'a', 'A', '1'], true)).toEqual(['A', '1']);
+  });
+
+  it('nobody is told of trailers who gets no chunks', () => {
+    const headers = answerHeaders(['Trailer', 'x', 'Transfer-Encoding', 'chunked'], {
+      isPage: false,
+      takesChunks: false,
+    });
+    expect(headers).not.toContain('Trailer');
   });
 
   it('a length is kept, unless there are chunks; a word about trailers only then', () => {

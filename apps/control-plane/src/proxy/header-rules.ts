@@ -88,12 +88,24 @@ export function handshakeHeaders(
   return headers;
 }
 
-/** The headers of an answer as the client gets them; `isPage` when a browser's page has asked. */
-export function answerHeaders(raw: RawHeaders, { isPage }: { readonly isPage: boolean }): string[] {
+/** Who gets an answer. */
+export interface Recipient {
+  /** A browser's page has asked. */
+  readonly isPage: boolean;
+  /** The answer comes to it in chunks, if there is any of it. */
+  readonly takesChunks: boolean;
+}
+
+/** The headers of an answer as the client gets them. */
+export function answerHeaders(raw: RawHeaders, { isPage, takesChunks }: Recipient): string[] {
   const isFramed = isChunked(raw);
   const kept = endToEnd(
     raw,
-    (name) => !contradicts(name, isFramed) && !ABOUT_ORIGIN.has(name) && !(isPage && name === 'set-cookie'),
+    (name) =>
+      !contradicts(name, isFramed) &&
+      !ABOUT_ORIGIN.has(name) &&
+      !(isPage && name === 'set-cookie') &&
+      (takesChunks || name !== 'trailer'),
   );
   // A second policy only adds to one of the service's own: whatever this is, it is no page of the control plane.
   return [...kept, 'Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff'];

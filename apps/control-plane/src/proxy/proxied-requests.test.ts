@@ -138,6 +138,21 @@ describe('a request', () => {
   });
 });
 
+it('is recorded once for as long as somebody uses a port', async () => {
+  const port = await world.serve((_request, response) => void response.end());
+  for (let count = 0; count < 3; count += 1) await world.ask(world.pathOf(port));
+  const records = (await world.recorded()).filter(({ details }) => details['port'] === port);
+  expect(records).toMatchObject([
+    { verb: 'tunnel.open', result: 'allowed', agent_id: world.agentId, details: { port, via: 'proxy' } },
+  ]);
+});
+
+it('leaves neither path nor query in the log', async () => {
+  await seen('/secret-path?secret-query');
+  expect(world.lines().length).toBeGreaterThan(0);
+  expect(JSON.stringify(world.lines())).not.toContain('secret-');
+});
+
 describe('an answer', () => {
   it('keeps its status, its text, its headers in order, and every cookie', async () => {
     const lines = [
@@ -206,6 +221,15 @@ describe('an answer', () => {
     const [none, same] = [await world.ask(world.pathOf(port, '/204')), await world.ask(world.pathOf(port, '/304'))];
     expect([none.status, same.status]).toEqual([204, 304]);
     expect([none.headers['transfer-encoding'], same.headers['transfer-encoding']]).toEqual([undefined, undefined]);
+  });
+
+  it('that has trailers is answered to HEAD as well, and to HTTP/1.0', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\nConnection: close\r\n\r\n';
+    const port = await answering(`${head}5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n`);
+    const heads = await answering(head);
+    expect((await world.ask(world.pathOf(heads), { method: 'HEAD' })).status).toBe(200);
+    const old = await world.raw(`GET ${world.pathOf(port)} HTTP/1.0\r\nAuthorization: Bearer ${world.token}\r\n\r\n`);
+    expect(old).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nhello$/);
   });
 
   it('comes with its trailers', async () => {

@@ -161,6 +161,11 @@ export class ProxiedWorld implements AsyncDisposable {
     return this.world.nouns.access.size;
   }
 
+  /** What was logged. */
+  lines(): readonly unknown[] {
+    return this.world.lines;
+  }
+
   /** What was recorded, the newest first. */
   async recorded(): Promise<AuditRecord[]> {
     const asked = await this.world.app.inject({

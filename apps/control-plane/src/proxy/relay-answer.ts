@@ -13,13 +13,18 @@ export interface Answer extends Answered {
   readonly moved: () => void;
 }
 
+/** Answers that have no body, whatever they say. */
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+
 /** Writes the head of a service's answer. Throws ControlError `target_unreachable` for one that cannot be written; nothing is, then. */
 export function writeHead({ answer, reply, isPage }: Pick<Answer, 'answer' | 'reply' | 'isPage'>): void {
   const { statusCode = 0, statusMessage = '', rawHeaders } = answer;
+  const { method, httpVersionMinor } = reply.req;
+  const takesChunks = method !== 'HEAD' && httpVersionMinor > 0 && !BODILESS.has(statusCode);
   // A service that does not say when it answered does not say it.
   reply.sendDate = false;
   try {
-    reply.writeHead(statusCode, statusMessage, answerHeaders(rawHeaders, { isPage }));
+    reply.writeHead(statusCode, statusMessage, answerHeaders(rawHeaders, { isPage, takesChunks }));
   } catch (cause) {
     throw new ControlError('target_unreachable', 'the answer of the service cannot be passed on', { cause });
   }
@@ -31,7 +36,7 @@ export function writeHead({ answer, reply, isPage }: Pick<Answer, 'answer' | 're
  */
 export function relayBody({ request, answer, reply, moved }: Omit<Answer, 'isPage'>): Promise<void> {
   return new Promise((resolve) => {
-    const cut = () => reply.destroy();
+    const cut = () => void reply.destroy();
     const flow = carryBody(answer, reply, moved);
     // Events are seen as they come, and a stream that has nothing to say yet is seen to be there.
     setImmediate(() => {
@@ -52,5 +57,7 @@ export function relayBody({ request, answer, reply, moved }: Omit<Answer, 'isPag
         request.destroy(new Error('the client has gone, or has its whole answer'));
       resolve();
     });
+    // It broke while its head was written.
+    if (answer.destroyed) cut();
   });
 }
