@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { requires, TestProcess } from '@drawbridge/testkit';
+import { findProgram, requires, TestProcess } from '@drawbridge/testkit';
 import { expect, it } from 'vitest';
 
 const BENCH = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
@@ -24,6 +24,12 @@ const FIGURES = {
       `${what}_p99_ms`,
     ]),
   ),
+  proxy: ['', ...(findProgram('nginx') === undefined ? [] : ['_beside_nginx'])].flatMap((suffix) => [
+    `small_get_requests_per_second${suffix}`,
+    `small_get_p50_ms${suffix}`,
+    `small_get_p99_ms${suffix}`,
+    `large_get_megabytes_per_second${suffix}`,
+  ]),
   store: ENGINES.flatMap((engine) => {
     const rates = [1, 16, 256].map((callers) => `commands_per_second_${engine}_${callers}`);
     if (engine === 'postgres') return rates;
@@ -62,6 +68,7 @@ const BENCHES = [
   'api',
   'dispatch',
   'links',
+  'proxy',
   'store',
   'wan',
   ...(requires('sshd', 'socat') ? (['tunnel'] as const) : []),
