@@ -16,6 +16,9 @@ const COSTS = [
 ];
 const LATENCIES = ['round_trip_p50_ms', 'round_trip_p99_ms', 'connections_per_second'];
 
+/** What the proxy is compared with, where it is installed. */
+const BESIDE = findProgram('nginx') === undefined ? [''] : ['', '_beside_nginx'];
+
 const FIGURES = {
   api: ENGINES.flatMap((engine) =>
     [`read_agents_${engine}`, `create_commands_${engine}`].flatMap((what) => [
@@ -24,12 +27,9 @@ const FIGURES = {
       `${what}_p99_ms`,
     ]),
   ),
-  proxy: ['', ...(findProgram('nginx') === undefined ? [] : ['_beside_nginx'])].flatMap((suffix) => [
-    `small_get_requests_per_second${suffix}`,
-    `small_get_p50_ms${suffix}`,
-    `small_get_p99_ms${suffix}`,
-    `large_get_megabytes_per_second${suffix}`,
-  ]),
+  proxy: BESIDE.flatMap((suffix) =>
+    ['requests_per_second', 'p50_ms', 'p99_ms'].map((figure) => `small_get_${figure}${suffix}`),
+  ).concat(BESIDE.map((suffix) => `large_get_megabytes_per_second${suffix}`)),
   store: ENGINES.flatMap((engine) => {
     const rates = [1, 16, 256].map((callers) => `commands_per_second_${engine}_${callers}`);
     if (engine === 'postgres') return rates;

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { PROXY_LIMITS } from './limits.ts';
 
 /** A body on its way. */
 export interface BodyFlow {
@@ -13,7 +14,7 @@ export interface BodyFlow {
 export function carryBody(source: Readable, sink: Writable, moved: () => void): BodyFlow {
   const carry = (chunk: Buffer) => {
     moved();
-    if (!sink.write(chunk)) source.pause();
+    if (!sink.write(chunk) && sink.writableLength > PROXY_LIMITS.unwrittenBytesMax) source.pause();
   };
   const drained = () => {
     moved();

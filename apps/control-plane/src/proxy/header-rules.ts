@@ -117,7 +117,7 @@ export function trailers(raw: RawHeaders): [name: string, value: string][] {
 }
 
 /** All values of a header, in order. */
-export function valuesOf(raw: RawHeaders, name: string): string[] {
+function valuesOf(raw: RawHeaders, name: string): string[] {
   return pairs(raw).flatMap(([key, value]) => (key.toLowerCase() === name ? [value] : []));
 }
 

@@ -11,6 +11,8 @@ export const PROXY_LIMITS = {
   answerTimeoutMs: 3 * MINUTE,
   /** No byte of a request or an answer has moved for this long: the exchange is cut. */
   stalledMs: 10 * MINUTE,
+  /** One end of an exchange has this much unwritten, and the other is read no further: a few pieces, so that none waits for each. */
+  unwrittenBytesMax: 256 * KIB,
   /** Headers of an answer; longer ones are no HTTP. */
   answerHeaderBytesMax: 64 * KIB,
   /** Idle connections kept to one port of an agent, and to all; one more is closed at once. */
