@@ -60,8 +60,7 @@ async function serve(request: FastifyRequest, reply: FastifyReply, parts: ProxyR
   noteAudit(request, { details: { port: address.port, via: 'proxy' } });
   const sandbox = await door.find(address);
   const actor = permit(request, sandbox.resource);
-  const pass = await door.enter({ actor, address: request.ip, requestId: request.id }, sandbox);
-  reply.raw.once('close', () => pass[Symbol.dispose]());
+  using pass = await door.enter({ actor, address: request.ip, requestId: request.id }, sandbox);
   try {
     await relay(request, reply, { parts, address, pass });
   } catch (error) {
@@ -85,12 +84,14 @@ interface Relay {
   readonly pass: Pass;
 }
 
+/** Resolves once the answer is over, however it ends. */
 async function relay(request: FastifyRequest, reply: FastifyReply, { parts, address, pass }: Relay): Promise<void> {
+  // It has left meanwhile, and says so no more.
+  if (reply.raw.destroyed) throw new Error('the client has gone');
   const { clock, connections } = parts;
   const { backend } = pass;
   const stalled = new AbortController();
-  const guard = new StallGuard(clock, PROXY_LIMITS.answerTimeoutMs, () => stalled.abort(tooSlow(backend.port)));
-  reply.raw.once('close', () => guard[Symbol.dispose]());
+  using guard = new StallGuard(clock, PROXY_LIMITS.answerTimeoutMs, () => stalled.abort(tooSlow(backend.port)));
   takesItsTime(request.raw, reply.raw);
   lingerAfter(request.raw, reply, clock);
   const signal = AbortSignal.any([untilClosed(reply), pass.signal, stalled.signal]);
