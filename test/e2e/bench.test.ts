@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { requires, TestProcess } from '@drawbridge/testkit';
+import { findProgram, requires, TestProcess } from '@drawbridge/testkit';
 import { expect, it } from 'vitest';
 
 const BENCH = fileURLToPath(new URL('../../bench/main.ts', import.meta.url));
@@ -16,6 +16,9 @@ const COSTS = [
 ];
 const LATENCIES = ['round_trip_p50_ms', 'round_trip_p99_ms', 'connections_per_second'];
 
+/** What the proxy is compared with, where it is installed. */
+const BESIDE = findProgram('nginx') === undefined ? [''] : ['', '_beside_nginx'];
+
 const FIGURES = {
   api: ENGINES.flatMap((engine) =>
     [`read_agents_${engine}`, `create_commands_${engine}`].flatMap((what) => [
@@ -24,6 +27,9 @@ const FIGURES = {
       `${what}_p99_ms`,
     ]),
   ),
+  proxy: BESIDE.flatMap((suffix) =>
+    ['requests_per_second', 'p50_ms', 'p99_ms'].map((figure) => `small_get_${figure}${suffix}`),
+  ).concat(BESIDE.map((suffix) => `large_get_megabytes_per_second${suffix}`)),
   store: ENGINES.flatMap((engine) => {
     const rates = [1, 16, 256].map((callers) => `commands_per_second_${engine}_${callers}`);
     if (engine === 'postgres') return rates;
@@ -62,6 +68,7 @@ const BENCHES = [
   'api',
   'dispatch',
   'links',
+  'proxy',
   'store',
   'wan',
   ...(requires('sshd', 'socat') ? (['tunnel'] as const) : []),

@@ -28,6 +28,10 @@ import { leaseGauges } from './observability/lease-gauges.ts';
 import { checkReadiness } from './observability/readiness.ts';
 import { storeMetrics } from './observability/store-metrics.ts';
 import { firstStart } from './operators/first-start.ts';
+import { BackendConnections } from './proxy/backend-connections.ts';
+import { proxyRoutes } from './proxy/proxy-routes.ts';
+import { SandboxDoor } from './proxy/sandbox-door.ts';
+import { WebSocketDoor } from './proxy/web-socket-door.ts';
 import { apiRoutes, rootApiRoutes } from './routes.ts';
 import { AgentsRepository } from './store/agents-repository.ts';
 import { migrate } from './store/migrator.ts';
@@ -175,6 +179,8 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
   const isAllowed = allowlist.length === 0 ? () => true : addressList('agents.ip_allowlist', allowlist);
   const readiness = () => checkReadiness({ db, migrations: MIGRATIONS, clock, isDraining });
   const mayRead = mayReadMetrics({ token: config.metrics.token, principals: nouns.principals });
+  const connections = new BackendConnections({ tunnels: nouns.tunnels, clock });
+  const door = new SandboxDoor({ ...nouns, clock });
   const numbers = config.metrics.listen === undefined ? { registry: metrics.registry, mayRead } : undefined;
   const app = await buildApp({
     config,
@@ -190,7 +196,13 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
       ...observers,
     ],
     api: apiRoutes({ nouns, config, identity, clock, publicUrl, isAllowed }),
-    root: [healthRoutes({ readiness, metrics: numbers }), docsRoutes(), pageRoutes(), ...rootApiRoutes(nouns)],
+    root: [
+      healthRoutes({ readiness, metrics: numbers }),
+      docsRoutes(),
+      pageRoutes(),
+      ...rootApiRoutes(nouns),
+      proxyRoutes({ door, connections, clock }),
+    ],
   });
   const signIn = new OperatorSignIn({
     principals: nouns.principals,
@@ -201,6 +213,7 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
   const upgrades = new UpgradeHandler({
     db,
     door: agentDoor(foundation, nouns),
+    signIn,
     operators: new OperatorDoor(signIn, nouns.operatorTunnels),
     sessions: new SessionDoor({
       signIn,
@@ -213,6 +226,7 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
     tunnels: nouns.tunnels,
     leases: nouns.leases,
     operatorTunnels: nouns.operatorTunnels,
+    sandboxes: new WebSocketDoor({ door, connections, clock, log }),
     clock,
     strangers: new Strangers(config.limits.unauthenticated_per_address),
     log,
@@ -224,6 +238,7 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
     isOpen: () => config.agents.enable_agent_mode && !isDraining(),
     isDraining,
   });
+  app.server.on('close', () => connections[Symbol.dispose]());
   app.server.on('upgrade', (request, socket, head) => upgrades.handle(request, socket, head));
   leased?.handOver((request, socket, head, via) => upgrades.handle(request, socket, head, via));
   return app;

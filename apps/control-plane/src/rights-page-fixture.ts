@@ -57,9 +57,11 @@ seen but not done is 403. Lists hold what is in scope. A route about the control
 
 const PUBLIC_HEAD = `## Without a sign-in
 
-WebSockets have three paths. \`/ws/agents/{agent_id}\` and \`/ws/agents/{agent_id}/tunnels/{tunnel_id}\` are for agents, which
+WebSockets have four paths. \`/ws/agents/{agent_id}\` and \`/ws/agents/{agent_id}/tunnels/{tunnel_id}\` are for agents, which
 prove who they are in their first message (PROTOCOL.md §2.1); no right of a person opens them. \`/ws/tunnel/{tunnel_id}\` is for the
 operator of a lease: it takes a sign-in, \`tunnel.open\` on the agent, \`tunnel.takeover\` for somebody else's, and a tunnel's token.
+\`/sandboxes/{agent}/proxy/{port}/…\`, with or without \`/v1\`, leads to a service behind an agent and asks for \`tunnel.open\` there, as its
+route does.
 `;
 
 function rightOf(route: RegisteredRoute): string {

@@ -191,6 +191,19 @@ const AGENTS: Readonly<Record<string, Sample>> = {
   'GET /api/v1/events': plain('feed', '/events'),
 };
 
+/** The agent is away: whoever may reach its ports is told so. */
+const proxied = (path: string): Sample => ({
+  ...agent(() => '', 503),
+  request: ({ agentId }) => ({
+    url: `${ROOT}${path.replace(':sandbox', agentId).replace(':port', '80').replace('*', 'x')}`,
+  }),
+});
+const PROXIED: Readonly<Record<string, Sample>> = Object.fromEntries(
+  ['/sandboxes/:sandbox/proxy/:port', '/sandboxes/:sandbox/proxy/:port/*']
+    .flatMap((path) => [path, `/v1${path}`])
+    .map((path) => [`ANY ${path}`, proxied(path)]),
+);
+
 const SERVER: Readonly<Record<string, Sample>> = {
   'GET /metrics': server(200, () => ({ url: 'http://127.0.0.1:7400/metrics', remoteAddress: '192.0.2.1' })),
   'GET /api/v1/audit': plain('agents', '/audit'),
@@ -261,7 +274,7 @@ const OWN: Readonly<Record<string, Sample>> = {
 };
 
 /** For tests: a request to every route that is not public, and to `/metrics`, whose door is its own. */
-export const SAMPLES: Readonly<Record<string, Sample>> = { ...AGENTS, ...SERVER, ...OWN };
+export const SAMPLES: Readonly<Record<string, Sample>> = { ...AGENTS, ...PROXIED, ...SERVER, ...OWN };
 
 /** For tests: an answer without what is different each time. */
 export interface Answer {
@@ -279,7 +292,7 @@ export async function ask(
   const isFeed = url === '/events';
   const over = new AbortController();
   const answer = await world.app.inject({
-    ...(method === undefined ? {} : { method }),
+    method: method === undefined || String(method) === 'ANY' ? 'GET' : method,
     url: url.startsWith('http') ? new URL(url).pathname : `/api/v1${url}`,
     headers: { host: '127.0.0.1:7400', authorization: `Bearer ${secret}`, ...headers },
     ...(payload === undefined ? {} : { payload }),

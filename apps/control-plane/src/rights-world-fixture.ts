@@ -25,7 +25,10 @@ import { timestamp } from './store/timestamp.ts';
 /** Enough for every request of a test. */
 const PER_MINUTE = 100_000;
 
-/** For tests: one route as it was registered. */
+/** More than any route names by itself. */
+const METHODS_MIN = 20;
+
+/** For tests: one route as it was registered; its method is `ANY` when it takes them all. */
 export interface RegisteredRoute {
   readonly method: string;
   readonly path: string;
@@ -42,17 +45,20 @@ export class RightsWorld implements AsyncDisposable {
   readonly nouns: Nouns;
   readonly clock: FakeClock;
   readonly routes: readonly RegisteredRoute[];
+  /** What was logged. */
+  readonly lines: readonly Record<string, unknown>[];
   readonly #db: Kysely<Schema>;
   readonly #owned: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<RightsWorld, 'app' | 'nouns' | 'clock' | 'routes'> & { readonly db: Kysely<Schema> },
+    parts: Pick<RightsWorld, 'app' | 'nouns' | 'clock' | 'routes' | 'lines'> & { readonly db: Kysely<Schema> },
     owned: AsyncDisposableStack,
   ) {
     this.app = parts.app;
     this.nouns = parts.nouns;
     this.clock = parts.clock;
     this.routes = parts.routes;
+    this.lines = parts.lines;
     this.#db = parts.db;
     this.#owned = owned;
   }
@@ -68,7 +74,7 @@ export class RightsWorld implements AsyncDisposable {
       commands_burst: PER_MINUTE,
     };
     const config = loadServerConfig({ env: {}, overrides: { limits } });
-    const { log } = memoryLog();
+    const { log, lines } = memoryLog();
     const store = owned.use(await openStore(location, dir.path, clock));
     const db = new Kysely<Schema>({ dialect: store.dialect });
     await migrate(db, MIGRATIONS, clock);
@@ -89,7 +95,7 @@ export class RightsWorld implements AsyncDisposable {
     });
     owned.defer(() => app.close());
     await nouns.users.createFirst('root', undefined);
-    return new RightsWorld({ app, nouns, clock, routes, db }, owned.move());
+    return new RightsWorld({ app, nouns, clock, routes, lines, db }, owned.move());
   }
 
   /** An agent that has never connected. */
@@ -166,7 +172,8 @@ export class RightsWorld implements AsyncDisposable {
 
 function listRoutes(app: FastifyInstance, routes: RegisteredRoute[]): void {
   app.addHook('onRoute', ({ method, url, config }) => {
-    for (const one of [method].flat()) {
+    const named = [method].flat();
+    for (const one of named.length >= METHODS_MIN ? ['ANY'] : named) {
       routes.push({ method: one, path: url, verb: config?.verb, isPublic: config?.public === true });
     }
   });

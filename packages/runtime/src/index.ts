@@ -1,3 +1,4 @@
+export { ABNORMAL, cutReason, sendableCode } from './close-frame.ts';
 export { auditHash, checkpointVerifier } from './audit-crypto.ts';
 export type { AuditSigner } from './audit-crypto.ts';
 export { syncDirectory, writeFileAtomic } from './atomic-file.ts';

@@ -140,13 +140,15 @@ it('holds the output back while it is paused', async () => {
   expect(processes.stdout).toHaveLength(MIB + 'first'.length);
 });
 
-it('tells all, too, when it is paused at the time of the exit', async () => {
-  const session = await processes.terminal(`${RAW}; ${WAIT}; printf printed`);
+it('tells all, too, when it is paused at the time of the exit, and leaves no timer', async () => {
+  const clock = new FakeClock();
+  const session = await processes.terminal(`${RAW}; ${WAIT}; printf printed`, { clock });
   session.pause();
   await processes.letGo();
   await dead(session);
   expect(await session.exited).toEqual({ code: 0, signal: undefined });
   expect(processes.stdout).toBe('printed');
+  await eventually(() => clock.pending === 0, { what: 'the wait for silence to end' });
 });
 
 // Not yet: `pause` after the exit stops the stream, and after 100 ms the rest is dropped.

@@ -8,6 +8,7 @@ import { addressList } from './address-list.ts';
 import { requireTrustedCertificate } from './client-certificate.ts';
 import { clientAddress } from './client-address.ts';
 import { HostPolicy } from './host-policy.ts';
+import { rawUrlOf } from '../proxy/sandbox-path.ts';
 import { requireNoCredentialsInUrl } from './url-credentials.ts';
 
 /** Who sent a request, and to what, behind whatever proxies of ours it came through. */
@@ -52,7 +53,7 @@ export class Edge {
    * the token turns out to be nobody's, `requireOwnName` is for the caller to ask.
    */
   admit(request: IncomingMessage): Caller {
-    requireNoCredentialsInUrl(request.url ?? '');
+    requireNoCredentialsInUrl(rawUrlOf(request));
     const caller = this.callerOf(request);
     if (PROBES.has(request.url ?? '')) return caller;
     this.#requireTls(request);

@@ -9,6 +9,7 @@ import type { ServerConfig } from '../config.ts';
 import type { Edge } from '../edge/edge.ts';
 import type { TokenBuckets } from '../limits/token-buckets.ts';
 import type { Principals } from '../operators/principals.ts';
+import { routedUrl } from '../proxy/sandbox-path.ts';
 import { authenticator, reauthenticator } from './authenticate.ts';
 import { answerClientError } from './client-error.ts';
 import { edgeHook } from './edge-hook.ts';
@@ -56,6 +57,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     },
+    rewriteUrl: routedUrl,
     routerOptions: { maxParamLength: 128 },
   });
   app.setValidatorCompiler(validatorCompiler);

@@ -19,6 +19,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** True: served without a sign-in. Everything else needs one. */
     public?: boolean;
+    /** False: its requests are not counted against `limits.requests_per_minute`; how many are under way is bounded elsewhere. */
+    isMetered?: boolean;
   }
 }
 
@@ -51,7 +53,7 @@ export function authenticator({ principals, edge, requests }: AuthenticatorOptio
       throw notSignedIn();
     }
     request.credential = credential;
-    requests.take(actorText(request.actor));
+    if (request.routeOptions.config.isMetered !== false) requests.take(actorText(request.actor));
   };
 }
 

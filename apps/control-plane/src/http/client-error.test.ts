@@ -1,5 +1,10 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { eventually } from '@drawbridge/testkit';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { answerClientError } from './client-error.ts';
+import { takesItsTime } from './request-time.ts';
 import { ServerHarness, untilClosed } from './server-fixture.ts';
 
 let harness: ServerHarness;
@@ -37,4 +42,32 @@ it('answers who is too slow', async () => {
     status: 'HTTP/1.1 408 Request Timeout',
     body: { code: 'timed_out' },
   });
+});
+
+it('leaves alone whose request may take its time, until that is answered', async () => {
+  const asked = Promise.withResolvers<[IncomingMessage, ServerResponse]>();
+  await using slow = await ServerHarness.start({}, (request, response) => {
+    takesItsTime(request, response);
+    asked.resolve([request, response]);
+  });
+  const refused: unknown[] = [];
+  slow.server.on('clientError', (error, socket) => {
+    refused.push(error);
+    answerClientError(error, socket as Socket);
+  });
+  slow.server.requestTimeout = 20;
+  const socket = await slow.connect();
+  socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe');
+  const [request, response] = await asked.promise;
+  await eventually(() => refused.length === 1, { what: 'the time to be up', timeoutMs: 15_000 });
+  const text = once(
+    request.setEncoding('utf8').on('data', () => undefined),
+    'end',
+  );
+  socket.write('llo');
+  await text;
+  response.end('served');
+  expect(String((await once(socket, 'data'))[0])).toContain('served');
+  socket.write('POST / HTTP/1.1\r\n');
+  expect(await untilClosed(socket)).toContain('408');
 });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ErrorCode } from '@drawbridge/protocol';
+import { mayTakeItsTime } from './request-time.ts';
 
 interface Refusal {
   readonly status: number;
@@ -24,6 +25,7 @@ const NOT_HTTP: Refusal = { status: 400, code: 'invalid_request', message: 'this
 /** Answers what never became a request in the words of the API, and hangs up. */
 export function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
   if (socket.destroyed) return;
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && mayTakeItsTime(socket)) return;
   if (error.code !== 'ECONNRESET' && socket.writable) {
     const { status, ...refusal } = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
     const body = JSON.stringify({ ...refusal, request_id: randomUUID() });

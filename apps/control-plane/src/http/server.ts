@@ -1,9 +1,10 @@
 import { createServer as createHttpServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Logger } from '@drawbridge/runtime';
 import type { ServerConfig } from '../config.ts';
 import { addressList } from '../edge/address-list.ts';
+import { askToContinue } from '../proxy/ask-to-continue.ts';
 import { limitConnections } from './connection-limits.ts';
 import { readServerTls } from './server-tls.ts';
 import type { ServerTls } from './server-tls.ts';
@@ -19,6 +20,8 @@ const HTTP_LIMITS = {
   /** How often the two above are looked at: a late client is cut this much later at most. */
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16 * 1024,
+  /** Another protocol than WebSocket is spoken by nobody here: the request is served as if it had not asked (RFC 9110 §7.8). */
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
 } as const;
 const HEADERS_MAX = 100;
 /** A connection is made anew after so many: agents of a balanced service spread again. */
@@ -40,6 +43,7 @@ export function makeServer(
     tls === undefined ? createHttpServer(HTTP_LIMITS, handler) : httpsServer(tls, shown ?? readServerTls(tls), handler);
   server.maxHeadersCount = HEADERS_MAX;
   server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
+  askToContinue(server);
   let dropped = 0;
   limitConnections(server, {
     connectionsMax: limits.connections,

@@ -14,6 +14,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   internal: 500,
   invalid_request: 400,
   not_found: 404,
+  protocol_error: 400,
   rate_limited: 429,
   server_draining: 503,
   session_not_found: 404,

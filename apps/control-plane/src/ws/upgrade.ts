@@ -14,6 +14,11 @@ import { headerOf } from '../edge/headers.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { TokenBuckets } from '../limits/token-buckets.ts';
 import type { RefusalMetrics } from '../observability/refusal-metrics.ts';
+import { requireBearer } from '../proxy/require-bearer.ts';
+import { parseSandboxPath } from '../proxy/sandbox-path.ts';
+import type { SandboxAddress } from '../proxy/sandbox-path.ts';
+import type { WebSocketDoor } from '../proxy/web-socket-door.ts';
+import { readHandshake } from '../proxy/web-socket-handshake.ts';
 import { AgentsRepository } from '../store/agents-repository.ts';
 import type { AgentRow } from '../store/agents-repository.ts';
 import type { Schema } from '../store/schema.ts';
@@ -24,6 +29,7 @@ import type { Dialler, OperatorTunnels } from '../tunnels/operator-tunnels.ts';
 import type { SystemTunnels } from '../tunnels/system-tunnels.ts';
 import type { AgentDoor } from './agent-door.ts';
 import type { OperatorDoor } from './operator-door.ts';
+import type { OperatorSignIn } from './operator-sign-in.ts';
 import type { SessionDoor, SessionPath } from './session-door.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import type { Strangers } from './strangers.ts';
@@ -44,7 +50,8 @@ interface AgentPath {
 type Path =
   | AgentPath
   | { readonly kind: 'operator'; readonly tunnelId: string }
-  | ({ readonly kind: 'session'; readonly tunnelId: undefined } & SessionPath);
+  | ({ readonly kind: 'session'; readonly tunnelId: undefined } & SessionPath)
+  | { readonly kind: 'sandbox'; readonly address: SandboxAddress };
 
 /** A request for a WebSocket that has passed the edge. */
 interface Connection {
@@ -63,11 +70,14 @@ export interface LeasedPort {
 export interface UpgradeOptions {
   readonly db: Kysely<Schema>;
   readonly door: AgentDoor;
+  readonly signIn: OperatorSignIn;
   readonly operators: OperatorDoor;
   readonly sessions: SessionDoor;
   readonly tunnels: SystemTunnels;
   readonly leases: Pick<Leases, 'find'>;
   readonly operatorTunnels: OperatorTunnels;
+  /** To services behind agents. */
+  readonly sandboxes: Pick<WebSocketDoor, 'serve'>;
   readonly strangers: Strangers;
   readonly clock: Clock;
   readonly log: Logger;
@@ -113,11 +123,12 @@ export class UpgradeHandler {
     const { edge, isOpen } = this.#options;
     const caller = edge.admit(request);
     const path = parsePath(request);
-    if (via !== undefined && via.tunnelId !== path.tunnelId)
+    if (via !== undefined && (path.kind === 'sandbox' || via.tunnelId !== path.tunnelId))
       throw new ControlError('not_found', 'this port serves one tunnel, and not this one');
     const connection = { request, socket, head, caller };
     if (path.kind === 'operator') return this.#operator(connection, path.tunnelId);
     if (path.kind === 'session') return this.#session(connection, path);
+    if (path.kind === 'sandbox') return this.#toSandbox(connection, path.address);
     // Only a browser sends one, and an agent is none: a page must not even try. No page can send a bearer token with it.
     if (request.headers.origin !== undefined && request.headers.authorization === undefined)
       throw new ControlError('forbidden', 'no web page may connect as an agent');
@@ -141,6 +152,18 @@ export class UpgradeHandler {
     if (isDraining()) throw new ControlError('server_draining', 'the control plane is restarting');
     using stranger = strangers.admit(addressKey(connection.caller.address));
     await sessions.serve({ ...connection, ...path }, () => stranger.isKnown());
+  }
+
+  async #toSandbox(connection: Connection, address: SandboxAddress): Promise<void> {
+    const { signIn, sandboxes, strangers, isDraining } = this.#options;
+    const { request, caller } = connection;
+    if (isDraining()) throw new ControlError('server_draining', 'the control plane is restarting');
+    const handshake = readHandshake(request, address.target);
+    using stranger = strangers.admit(addressKey(caller.address));
+    const actor = await signIn.actorOf(request, caller);
+    requireBearer(request);
+    stranger.isKnown();
+    await sandboxes.serve({ ...connection, actor, address, handshake });
   }
 
   async #fromAgent(
@@ -239,8 +262,10 @@ export class UpgradeHandler {
   }
 }
 
-/** What is asked for, by path. Throws ControlError `not_found`, or `invalid_request` for a query. */
+/** What is asked for, by path. Throws ControlError `not_found`, or `invalid_request` for a query that is no service's. */
 function parsePath(request: IncomingMessage): Path {
+  const address = parseSandboxPath(request.url ?? '');
+  if (address !== undefined) return { kind: 'sandbox', address };
   const [path = '', query] = (request.url ?? '').split('?', 2);
   const session = SESSION_PATH.exec(path)?.groups;
   if (session !== undefined) {
