@@ -53,13 +53,14 @@ describe('drawbridge shell', () => {
     const words = [...program, files.join('text')];
     await using here = await Tmux.start(words, { ...process.env, LESS: '', LC_ALL: 'C' }, SIZE);
     await using there = await inTmux(['--env', 'LC_ALL=C', '--', ...words]);
+    let before = '';
     const same = async (what: string) => {
-      const expected = await eventually(() => settled(here), { what: `the screen here after ${what}` });
-      await eventually(() => there.screen(), {
-        what: `the same screen there after ${what}`,
-        until: (screen) => screen === expected,
+      const screens = await eventually(async () => [await here.screen(), await there.screen()] as const, {
+        what: `the same new screen here and there after ${what}`,
+        until: ([mine, its]) => mine === its && mine !== before && mine.trim() !== '',
         timeoutMs: 60_000,
       });
+      before = screens[0];
     };
     await same('the start');
     for (const pressed of keys) {
@@ -133,9 +134,3 @@ describe('drawbridge shell', () => {
     expect(program.stderr.text).toContain(message);
   });
 });
-
-/** The screen once it is the same twice: whatever is drawn has been drawn. */
-async function settled(terminal: Tmux): Promise<string | undefined> {
-  const before = await terminal.screen();
-  return (await terminal.screen()) === before && before.trim() !== '' ? before : undefined;
-}

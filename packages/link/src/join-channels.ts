@@ -1,3 +1,4 @@
+import { CloseReason } from '@drawbridge/protocol';
 import type { Channel } from './channel.ts';
 
 /**
@@ -5,7 +6,18 @@ import type { Channel } from './channel.ts';
  * Resolves when both are over; never rejects. From here on both are the join's.
  */
 export async function joinChannels(one: Channel, other: Channel): Promise<void> {
+  passFailureOn(one, other);
+  passFailureOn(other, one);
   await Promise.all([carry(one, other), carry(other, one)]);
+}
+
+/** A failure does not wait for room: what was on its way is lost to both ends. */
+function passFailureOn(from: Channel, to: Channel): void {
+  from.ended
+    .then((end) => {
+      if (end.code !== CloseReason.Ok) to.close(end);
+    })
+    .catch(() => undefined);
 }
 
 async function carry(from: Channel, to: Channel): Promise<void> {

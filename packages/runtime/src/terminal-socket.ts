@@ -85,7 +85,7 @@ class TerminalSocket {
       size += old.byteLength;
       if (old.byteLength < item.bytes.byteLength) rest = [{ ...item, bytes: item.bytes.subarray(old.byteLength) }];
     }
-    if (size > 0) this.#socket.send(replayMessage(from, Buffer.concat(parts)));
+    if (size > 0 || from !== offset) this.#socket.send(replayMessage(from, Buffer.concat(parts)));
     return rest;
   }
 
@@ -129,7 +129,7 @@ class TerminalSocket {
       case 'signal':
         return this.#control({ signal: request.data.signal });
       case 'ping':
-        return this.#say({ type: 'pong' });
+        return this.#answer({ type: 'pong' });
       default:
         return request.data satisfies never;
     }
@@ -139,8 +139,9 @@ class TerminalSocket {
   #unknown(json: Readonly<Record<string, unknown>>): void {
     const { type } = json;
     if (KNOWN_TYPES.has(type)) return;
-    const error = `unknown frame type ${JSON.stringify(String(type).slice(0, 64))}`;
-    this.#say({ type: 'error', error, code: 'INVALID_FRAME' });
+    const shown = typeof type === 'string' ? type.slice(0, 64) : typeof type;
+    const error = `unknown frame type ${JSON.stringify(shown)}`;
+    this.#answer({ type: 'error', error, code: 'INVALID_FRAME' });
   }
 
   #type(bytes: Uint8Array): void {
@@ -150,13 +151,23 @@ class TerminalSocket {
       // The channel has ended, and says so itself.
       return;
     }
-    this.#socket.pause();
-    const resume = () => this.#socket.resume();
-    this.#channel.room().then(resume, resume);
+    this.#waitFor(this.#channel.room());
   }
 
   #control(value: Record<string, unknown>): void {
-    this.#channel.control(value).catch(() => undefined);
+    this.#waitFor(this.#channel.control(value));
+  }
+
+  /** Nothing more is heard until the session takes it. */
+  #waitFor(room: Promise<void>): void {
+    this.#socket.pause();
+    const resume = () => this.#socket.resume();
+    room.then(resume, resume);
+  }
+
+  /** Who asks and does not read the answers gets no pile of them. */
+  #answer(message: TerminalMessage): void {
+    if (this.#socket.bufferedBytes <= UNSENT_BYTES_MAX) this.#say(message);
   }
 
   #say(message: TerminalMessage): void {

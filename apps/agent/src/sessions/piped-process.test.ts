@@ -97,8 +97,7 @@ it('tells all, too, when it is paused at the time of the exit', async () => {
   expect([processes.stdout.length, processes.stderr]).toEqual([60_000, 'err']);
 });
 
-// Not yet: `pause` after the exit stops the readers, and after `pipeDrainMs` the rest is dropped.
-it.fails('tells all, too, when it is held back again while the rest arrives', async () => {
+it('tells all, too, when it is held back again while the rest arrives', async () => {
   const session = await processes.piped(`${WAIT}; head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2`);
   session.pause();
   processes.onOutput = () => session.pause();

@@ -35,10 +35,12 @@ export async function startPiped(options: SessionProcessOptions, pool: PipePool)
     reader.on('data', (bytes: Uint8Array) => onOutput(bytes, index === 1));
     reader.on('error', () => undefined);
   }
+  let isDraining = false;
   const closed = Promise.all(readers.map((reader) => once(reader, 'close')));
   return {
     pid,
     exited: exited.then(async (exit) => {
+      isDraining = true;
       for (const reader of readers) reader.resume();
       // A child in the background may hold them open for ever; what is merely late gets its chance.
       const late = clock.after(AGENT_LIMITS.pipeDrainMs, () => readers.forEach((reader) => reader.destroy()));
@@ -51,7 +53,8 @@ export async function startPiped(options: SessionProcessOptions, pool: PipePool)
     endInput: () => void stdin.end(),
     resize: () => undefined,
     signal: (name) => signalGroup(pid, name),
-    pause: () => readers.forEach((reader) => reader.pause()),
+    // What is left after the exit has to be read now.
+    pause: () => readers.forEach((reader) => isDraining || reader.pause()),
     resume: () => readers.forEach((reader) => reader.resume()),
   };
 }

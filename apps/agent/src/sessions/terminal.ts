@@ -1,16 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { Duplex } from 'node:stream';
-import type { Clock } from '@drawbridge/link';
 import type { IPty } from '@lydell/node-pty';
 import { ControlError } from '@drawbridge/protocol';
 import type { SessionSignal, TerminalSize } from '@drawbridge/protocol';
 import { signalGroup } from './session-process.ts';
 import type { SessionExit, SessionProcess, SessionProcessOptions } from './session-process.ts';
-import { writeInput } from './write-input.ts';
-
-/** A terminal whose process has exited is read until it has been silent for this long: a child of it may hold it open for ever. */
-const SILENCE_MS = 100;
+import { TerminalInput } from './terminal-input.ts';
+import { TerminalOutput, descriptorOf } from './terminal-output.ts';
 
 /** Starts a program on a terminal of its own. Throws ControlError `unsupported` where there are none, `spawn_failed` when it cannot start. */
 export async function startTerminal(options: SessionProcessOptions): Promise<SessionProcess> {
@@ -28,7 +24,8 @@ export async function startTerminal(options: SessionProcessOptions): Promise<Ses
 
 async function loadPty(): Promise<typeof import('@lydell/node-pty')> {
   try {
-    return await import('@lydell/node-pty');
+    // In a bundle a CommonJS module has no names of its own.
+    return (await import('@lydell/node-pty')).default;
   } catch (error) {
     const message = `this agent has no terminals on ${process.platform} ${process.arch}`;
     throw new ControlError('unsupported', message, { cause: error });
@@ -39,15 +36,16 @@ class Terminal implements SessionProcess {
   readonly pid: number;
   readonly exited: Promise<SessionExit>;
   readonly #pty: IPty;
-  /** node-pty keeps it to itself: only the stream can tell whether it takes more, and only it can be read to the end. */
-  readonly #stream: Duplex;
+  readonly #output: TerminalOutput;
+  readonly #input: TerminalInput;
   #isOver = false;
 
   constructor(pty: IPty, { clock, onOutput }: SessionProcessOptions) {
     this.pid = pty.pid;
     this.#pty = pty;
-    this.#stream = streamOf(pty);
-    readToTheEnd(this.#stream, clock);
+    this.#output = new TerminalOutput(pty, clock);
+    this.#input = new TerminalInput(descriptorOf(pty), clock);
+    this.#output.closed.then(() => this.#input.end()).catch(() => undefined);
     pty.onData((data: unknown) => {
       if (data instanceof Uint8Array) onOutput(data, false);
     });
@@ -60,7 +58,7 @@ class Terminal implements SessionProcess {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    return writeInput(this.#stream, bytes);
+    return this.#input.write(bytes);
   }
 
   /** A terminal has no end of input but what is typed for it. */
@@ -84,39 +82,12 @@ class Terminal implements SessionProcess {
   }
 
   pause(): void {
-    if (!this.#isOver) this.#stream.pause();
+    this.#output.pause();
   }
 
   resume(): void {
-    if (!this.#isOver) this.#stream.resume();
+    this.#output.resume();
   }
-}
-
-function streamOf(pty: IPty): Duplex {
-  const stream: unknown = Reflect.get(pty, '_socket');
-  if (stream instanceof Duplex) return stream;
-  throw new Error('node-pty has no stream any more');
-}
-
-/**
- * node-pty drops the stream 200 ms after the exit, whether all has been read or not. What the process printed is read first, also
- * when its output is held back.
- */
-function readToTheEnd(stream: Duplex, clock: Clock): void {
-  const drop = stream.destroy.bind(stream);
-  let isDropping = false;
-  stream.destroy = (error?: Error) => {
-    if (error !== undefined || stream.readableEnded || isDropping) return drop(error);
-    isDropping = true;
-    let silence = clock.after(SILENCE_MS, drop);
-    stream.on('data', () => {
-      silence.cancel();
-      silence = clock.after(SILENCE_MS, drop);
-    });
-    stream.once('close', () => silence.cancel());
-    stream.resume();
-    return stream;
-  };
 }
 
 /** Field 8 of proc(5): the process group in the foreground of the terminal; undefined where there is no /proc. */
