@@ -39,6 +39,25 @@ describe('examples/run-task.ts', () => {
   });
 });
 
+describe('examples/shell-command.ts', () => {
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [`${EXAMPLES}shell-command.ts`, ...args], {
+      env: { DRAWBRIDGE_URL: plane.url, DRAWBRIDGE_TOKEN: plane.token },
+    });
+
+  it('prints what the line prints, both streams apart', async () => {
+    const { stdout, stderr } = await run('build-1', 'echo out; echo err >&2');
+    expect(stdout).toBe('out\n');
+    expect(stderr).toContain('err\n');
+  });
+
+  it('ends with its exit code, or with a word why it could not run', async () => {
+    await expect(run('build-1', 'exit 3')).rejects.toMatchObject({ code: 3 });
+    const stderr = expect.stringMatching(/^agent_not_found: no agent nobody/);
+    await expect(run('nobody', 'true')).rejects.toMatchObject({ code: 1, stderr });
+  });
+});
+
 describe('examples/ask-behind.ts', () => {
   const run = (...args: string[]) =>
     promisify(execFile)(process.execPath, [`${EXAMPLES}ask-behind.ts`, ...args], {
