@@ -201,7 +201,7 @@ export async function makeApp(foundation: Foundation, nouns: Nouns, surroundings
       docsRoutes(),
       pageRoutes(),
       ...rootApiRoutes(nouns),
-      proxyRoutes({ door, connections, clock }),
+      proxyRoutes({ door, connections, clock, requests: nouns.limits.requests }),
     ],
   });
   const signIn = new OperatorSignIn({

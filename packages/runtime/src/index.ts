@@ -30,6 +30,7 @@ export { isLoopbackHost, isSecure } from './proxy.ts';
 export type { Env } from './proxy.ts';
 export { redact } from './redact.ts';
 export { REDACTED, Secret, secretsEqual } from './secret.ts';
+export { resetSocket } from './reset-socket.ts';
 export { Shutdown } from './shutdown.ts';
 export type { ShutdownOptions } from './shutdown.ts';
 export { splice } from './splice.ts';

@@ -103,8 +103,9 @@ onEachEngine((engine) => {
 
   it('signs what is new once a minute, and tells the log', async () => {
     using stop = stopping();
-    const running = audit.log.run(stop.signal);
+    // Before it looks for the first time, which may take as long as writing one of them.
     await audit.fill(2);
+    const running = audit.log.run(stop.signal);
     await nextRound();
     const [first] = await eventually(checkpoints, { what: 'a checkpoint', until: (rows) => rows.length === 1 });
     expect(first).toMatchObject({ seq: 2, count: 2 });

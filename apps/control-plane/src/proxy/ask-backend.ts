@@ -27,6 +27,11 @@ export interface Answered {
 /** What may be sent twice (RFC 9110 §9.2.1). */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const EARLY_HINTS = 103;
+/**
+ * One link of a hint, as pages have them. Node's own check of it takes time without end for some that are made for that, so nothing else
+ * comes so far.
+ */
+const LINK = /^<[^<>"\s]{1,1024}>(?:; ?[a-z]{1,32}(?:=[\w+./-]{1,64}|="[\w+./-]{1,64}")?){0,8}$/;
 
 /**
  * Sends a client's request to a service, its body as it comes, and resolves with the head of the answer. Rejects with ControlError:
@@ -60,6 +65,7 @@ class Attempt {
   readonly answered: Promise<Answered>;
   readonly #question: Question;
   readonly #request: ClientRequest;
+  #interims = 0;
 
   constructor(question: Question, connections: BackendConnections, signal: AbortSignal) {
     const { client, backend, target, from } = question;
@@ -122,18 +128,27 @@ class Attempt {
   /** Node says it by itself to nobody whose question is proxied (see `askToContinue`). */
   #tellContinue(): void {
     const { client, reply } = this.#question;
-    if (client.headers.expect !== undefined && !reply.headersSent) reply.writeContinue();
+    if (client.headers.expect !== undefined && this.#mayInterrupt()) reply.writeContinue();
   }
 
   #tellHints({ statusCode, headers }: InformationEvent): void {
     const { reply } = this.#question;
-    const { link } = headers;
-    if (statusCode !== EARLY_HINTS || link === undefined || reply.headersSent) return;
+    const links = [headers.link ?? []].flat().flatMap((link) => link.split(/, ?(?=<)/));
+    if (statusCode !== EARLY_HINTS || links.length === 0 || !this.#mayInterrupt()) return;
+    if (links.length > PROXY_LIMITS.linksPerHintMax || !links.every((link) => LINK.test(link))) return;
     try {
-      reply.writeEarlyHints({ link });
+      reply.writeEarlyHints({ link: links });
     } catch {
       // Hints that Node would not write are none; the answer comes all the same.
     }
+  }
+
+  /** A few interim answers, to who understands and reads them: more would be a flood that nobody waits for. */
+  #mayInterrupt(): boolean {
+    const { client, reply } = this.#question;
+    if (client.httpVersionMinor === 0 || reply.headersSent || reply.writableNeedDrain) return false;
+    this.#interims += 1;
+    return this.#interims <= PROXY_LIMITS.interimAnswersMax;
   }
 }
 

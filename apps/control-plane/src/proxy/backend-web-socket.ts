@@ -46,9 +46,15 @@ export async function dialWebSocket(
   const socket = await connections.connect(backend, signal);
   const timeoutMs = PROXY_LIMITS.handshakeTimeoutMs;
   const onTimeout = () => new ControlError('timed_out', `no handshake from port ${backend.port} in ${timeoutMs} ms`);
-  return withDeadline({ clock, timeoutMs, onTimeout }, signal, (limit) =>
-    shakeHands(socket, backend, handshake, limit),
-  );
+  try {
+    return await withDeadline({ clock, timeoutMs, onTimeout }, signal, (limit) =>
+      shakeHands(socket, backend, handshake, limit),
+    );
+  } catch (error) {
+    // However far it came: nobody else has the connection.
+    socket.destroy();
+    throw error;
+  }
 }
 
 function shakeHands(

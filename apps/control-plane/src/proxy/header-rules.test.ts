@@ -60,9 +60,13 @@ describe('of a request', () => {
     ['GET', [], []],
     ['DELETE', [], []],
     ['POST', [], ['Content-Length', '0']],
-    ['POST', ['Connection', 'Content-Length', 'Content-Length', '5'], ['Content-Length', '0']],
   ])('the length of a %s is said: %j', (method, given, length) => {
     expect(forService(given, method)).toEqual([...ADDED, ...length]);
+  });
+
+  it('the length stays, whoever names it in Connection: the body does', () => {
+    const given = ['Connection', 'Content-Length', 'Content-Length', '5'];
+    expect(forService(given, 'POST')).toEqual(['Content-Length', '5', ...ADDED]);
   });
 
   it('chunks are chunks again, with their trailers and without another length', () => {
@@ -76,7 +80,7 @@ describe('of a handshake', () => {
     const given = [
       'X-A',
       '1',
-      'X-A',
+      'x-a',
       '2',
       'Origin',
       'x',
@@ -91,15 +95,16 @@ describe('of a handshake', () => {
     const kept = handshakeHeaders([...given, ...own, 'Authorization', 'x', 'Cookie', 'x', 'Content-Length', '0'], {
       port: 80,
     });
-    expect(kept).toEqual({ Host: ['127.0.0.1:80'], 'X-A': ['1', '2'] });
+    expect(kept).toEqual({ host: ['127.0.0.1:80'], 'x-a': ['1', '2'] });
   });
 });
 
 describe('of an answer', () => {
   const forClient = (raw: readonly string[], isPage = false) => {
     const headers = answerHeaders(raw, { isPage, takesChunks: true });
-    expect(headers.slice(-4)).toEqual(['Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff']);
-    return headers.slice(0, -4);
+    expect(headers.slice(-8, -4)).toEqual(['Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff']);
+    expect(headers.slice(-4)).toEqual(['Cache-Control', isPage ? 'no-store' : 'private', 'Vary', 'Authorization']);
+    return headers.slice(0, -8);
   };
 
   it('cookies stay apart, policies and ranges stay', () => {
@@ -130,7 +135,7 @@ describe('of an answer', () => {
   });
 
   it('a page gets no cookie for the origin of the console', () => {
-    expect(forClient(['Set-Cookie', 'a', 'A', '1'], true)).toEqual(['A', '1']);
+    expect(forClient(['Set-Cookie', 'a', 'WWW-Authenticate', 'Basic', 'A', '1'], true)).toEqual(['A', '1']);
   });
 
   it('nobody is told of trailers who gets no chunks', () => {

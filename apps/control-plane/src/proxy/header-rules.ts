@@ -51,14 +51,21 @@ const ABOUT_ORIGIN: ReadonlySet<string> = new Set([
   'alt-svc',
   'clear-site-data',
   'critical-ch',
+  'expect-ct',
   'nel',
   'origin-agent-cluster',
   'public-key-pins',
   'report-to',
   'reporting-endpoints',
+  'secure-session-registration',
   'service-worker-allowed',
+  'set-login',
   'strict-transport-security',
+  'use-as-dictionary',
 ]);
+
+/** What a browser would do to the control plane's origin: keep a cookie for it, or ask for a password in its name. */
+const NOT_FOR_PAGES: ReadonlySet<string> = new Set(['set-cookie', 'www-authenticate']);
 
 const NO_BODY = ['Content-Length', '0'];
 /** Without a length these have no body; `http` would make up chunks for any other. */
@@ -82,10 +89,13 @@ export function handshakeHeaders(
   raw: RawHeaders,
   { port }: Pick<SandboxAddress, 'port'>,
 ): Readonly<Record<string, string[]>> {
-  const headers: Record<string, string[]> = { Host: [`127.0.0.1:${port}`] };
+  const headers = new Map([['host', [`127.0.0.1:${port}`]]]);
   const isKept = (name: string) => isForService(name) && !HANDSHAKE.has(name) && name !== 'content-length';
-  for (const [name, value] of pairs(endToEnd(raw, isKept))) (headers[name] ??= []).push(value);
-  return headers;
+  for (const [name, value] of pairs(endToEnd(raw, isKept))) {
+    const key = name.toLowerCase();
+    headers.set(key, [...(headers.get(key) ?? []), value]);
+  }
+  return Object.fromEntries(headers);
 }
 
 /** Who gets an answer. */
@@ -104,11 +114,14 @@ export function answerHeaders(raw: RawHeaders, { isPage, takesChunks }: Recipien
     (name) =>
       !contradicts(name, isFramed) &&
       !ABOUT_ORIGIN.has(name) &&
-      !(isPage && name === 'set-cookie') &&
+      !(isPage && NOT_FOR_PAGES.has(name)) &&
       (takesChunks || name !== 'trailer'),
   );
   // A second policy only adds to one of the service's own: whatever this is, it is no page of the control plane.
-  return [...kept, 'Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff'];
+  const policy = ['Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff'];
+  // The service knows nothing of who was let in: no cache may give its answer to somebody else.
+  const caching = ['Cache-Control', isPage ? 'no-store' : 'private', 'Vary', 'Authorization'];
+  return [...kept, ...policy, ...caching];
 }
 
 /** Trailers, of either direction, as the other end gets them. */
@@ -126,6 +139,11 @@ export function isChunked(raw: RawHeaders): boolean {
   return valuesOf(raw, 'transfer-encoding').length > 0;
 }
 
+/** Whether a body is framed as we frame it: plain, or in chunks and nothing besides. */
+export function isServable(raw: RawHeaders): boolean {
+  return valuesOf(raw, 'transfer-encoding').every((value) => value.trim().toLowerCase() === 'chunked');
+}
+
 /** A length beside chunks would be two opinions about where the body ends; trailers come only with chunks. */
 function contradicts(name: string, isFramed: boolean): boolean {
   return isFramed ? name === 'content-length' : name === 'trailer';
@@ -134,6 +152,8 @@ function contradicts(name: string, isFramed: boolean): boolean {
 /** What is not about one connection, and passes `isKept`, which is given names in lower case. */
 function endToEnd(raw: RawHeaders, isKept: (name: string) => boolean): string[] {
   const named = new Set(valuesOf(raw, 'connection').flatMap((value) => value.toLowerCase().split(/[\s,]+/)));
+  // Nobody takes the length away and leaves the body there.
+  named.delete('content-length');
   return pairs(raw).flatMap(([name, value]) => {
     const key = name.toLowerCase();
     return HOP_BY_HOP.has(key) || named.has(key) || !isKept(key) ? [] : [name, value];

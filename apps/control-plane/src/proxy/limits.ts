@@ -7,17 +7,22 @@ const MINUTE = 60 * SECOND;
 export const PROXY_LIMITS = {
   /** Requests and WebSockets under way to one agent; one more is refused with `queue_full`. Its tunnel has room for other channels besides. */
   exchangesPerAgentMax: 512,
+  /** Of these, as many as one person or token may have. */
+  exchangesPerActorMax: 256,
   /** A service has this long to begin its answer, from the last byte of the request on; then 504. */
   answerTimeoutMs: 3 * MINUTE,
   /** No byte of a request or an answer has moved for this long: the exchange is cut. */
   stalledMs: 10 * MINUTE,
   /** One end of an exchange has this much unwritten, and the other is read no further: a few pieces, so that none waits for each. */
   unwrittenBytesMax: 256 * KIB,
+  /** Interim answers (100, 103) of one exchange that are passed on, and links in one of them; more are dropped. */
+  interimAnswersMax: 4,
+  linksPerHintMax: 32,
   /** Headers of an answer; longer ones are no HTTP. */
   answerHeaderBytesMax: 64 * KIB,
   /** Idle connections kept to one port of an agent, and to all; one more is closed at once. */
   idlePerPortMax: 16,
-  idleMax: 512,
+  idleMax: 256,
   /** How long an idle connection is kept: less than services keep theirs, five seconds being usual. */
   idleMs: 4 * SECOND,
   /** What a client still sends after its answer is read and dropped for this long; then its connection ends. */

@@ -4,10 +4,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod';
 import type { Clock } from '@drawbridge/link';
 import { ControlError } from '@drawbridge/protocol';
+import { actorOf } from '../http/authenticate.ts';
 import { callerOf } from '../http/edge-hook.ts';
 import { noteAudit, permit } from '../http/permit.ts';
 import { takesItsTime } from '../http/request-time.ts';
 import { untilClosed } from '../http/until-closed.ts';
+import type { TokenBuckets } from '../limits/token-buckets.ts';
+import { actorText } from '../operators/actor.ts';
 import { askBackend } from './ask-backend.ts';
 import type { BackendConnections } from './backend-connections.ts';
 import { PROXY_LIMITS } from './limits.ts';
@@ -25,6 +28,8 @@ export interface ProxyRouteParts {
   readonly door: SandboxDoor;
   readonly connections: BackendConnections;
   readonly clock: Clock;
+  /** Requests of one account or token: those that are turned away count, those that are let in have bounds of their own. */
+  readonly requests: TokenBuckets;
 }
 
 /** Requests to services behind agents: what comes is passed on as it is, and so is the answer. */
@@ -58,9 +63,10 @@ async function serve(request: FastifyRequest, reply: FastifyReply, parts: ProxyR
   requireBearer(request.raw);
   requirePlain(request.raw);
   noteAudit(request, { details: { port: address.port, via: 'proxy' } });
-  const sandbox = await door.find(address);
-  const actor = permit(request, sandbox.resource);
-  using pass = await door.enter({ actor, address: request.ip, requestId: request.id }, sandbox);
+  using pass = await enter(request, door, address).catch((error: unknown) => {
+    parts.requests.take(actorText(actorOf(request)));
+    throw error;
+  });
   try {
     await relay(request, reply, { parts, address, pass });
   } catch (error) {
@@ -68,6 +74,12 @@ async function serve(request: FastifyRequest, reply: FastifyReply, parts: ProxyR
     // Nobody is left to be told.
     reply.hijack();
   }
+}
+
+async function enter(request: FastifyRequest, door: SandboxDoor, address: SandboxAddress): Promise<Pass> {
+  const sandbox = await door.find(address);
+  const actor = permit(request, sandbox.resource);
+  return door.enter({ actor, address: request.ip, requestId: request.id }, sandbox);
 }
 
 /** Throws ControlError `protocol_error` for what no parser before us and behind us would read alike. */
@@ -104,7 +116,7 @@ async function relay(request: FastifyRequest, reply: FastifyReply, { parts, addr
     guard,
   };
   const answered = await askBackend(question, connections, signal);
-  const isPage = request.headers['sec-fetch-mode'] !== undefined;
+  const isPage = request.headers['sec-fetch-mode'] !== undefined || request.headers.origin !== undefined;
   try {
     writeHead({ ...answered, reply: reply.raw, isPage });
   } catch (error) {

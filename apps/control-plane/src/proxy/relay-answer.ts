@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import { ControlError } from '@drawbridge/protocol';
+import { resetSocket } from '@drawbridge/runtime';
 import type { Answered } from './ask-backend.ts';
 import { carryBody } from './body-flow.ts';
-import { answerHeaders, isChunked, trailers } from './header-rules.ts';
+import { answerHeaders, isChunked, isServable, trailers } from './header-rules.ts';
 
 /** An answer on its way to the client. */
 export interface Answer extends Answered {
@@ -16,16 +18,25 @@ export interface Answer extends Answered {
 /** Answers that have no body, whatever they say. */
 const BODILESS: ReadonlySet<number> = new Set([204, 304]);
 
+/** What may follow a status (RFC 9112 §4): Node would not write anything else. */
+const STATUS_TEXT = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
+
 /** Writes the head of a service's answer. Throws ControlError `target_unreachable` for one that cannot be written; nothing is, then. */
 export function writeHead({ answer, reply, isPage }: Pick<Answer, 'answer' | 'reply' | 'isPage'>): void {
-  const { statusCode = 0, statusMessage = '', rawHeaders } = answer;
+  const { statusCode = 0, rawHeaders } = answer;
+  const said = answer.statusMessage ?? '';
+  const statusMessage = STATUS_TEXT.test(said) ? said : '';
   const { method, httpVersionMinor } = reply.req;
   const takesChunks = method !== 'HEAD' && httpVersionMinor > 0 && !BODILESS.has(statusCode);
   // A service that does not say when it answered does not say it.
   reply.sendDate = false;
+  if (!isServable(rawHeaders))
+    throw new ControlError('target_unreachable', 'the service answered in another Transfer-Encoding than chunked');
   try {
     reply.writeHead(statusCode, statusMessage, answerHeaders(rawHeaders, { isPage, takesChunks }));
   } catch (cause) {
+    // It keeps what it was told, and would fail with it again.
+    reply.statusMessage = '';
     throw new ControlError('target_unreachable', 'the answer of the service cannot be passed on', { cause });
   }
 }
@@ -36,7 +47,7 @@ export function writeHead({ answer, reply, isPage }: Pick<Answer, 'answer' | 're
  */
 export function relayBody({ request, answer, reply, moved }: Omit<Answer, 'isPage'>): Promise<void> {
   return new Promise((resolve) => {
-    const cut = () => void reply.destroy();
+    const cut = () => breakOff(reply);
     const flow = carryBody(answer, reply, moved);
     // Events are seen as they come, and a stream that has nothing to say yet is seen to be there.
     setImmediate(() => {
@@ -60,4 +71,12 @@ export function relayBody({ request, answer, reply, moved }: Omit<Answer, 'isPag
     // It broke while its head was written.
     if (answer.destroyed) cut();
   });
+}
+
+/** To HTTP/1.0 the end of a connection may be the end of an answer: only a reset is none. Of TLS it is none without a goodbye. */
+function breakOff(reply: ServerResponse): void {
+  const { socket } = reply;
+  const isTold = reply.req.httpVersionMinor > 0 || socket === null || socket instanceof TLSSocket;
+  if (isTold) reply.destroy();
+  else resetSocket(socket);
 }

@@ -53,6 +53,8 @@ export class SandboxDoor {
   readonly #uses: RecentUses;
   /** By agent: requests and WebSockets under way. */
   readonly #underWay = new Map<string, number>();
+  /** The same by actor and agent. */
+  readonly #ofActor = new Map<string, number>();
 
   constructor(options: SandboxDoorOptions) {
     this.#options = options;
@@ -87,8 +89,16 @@ export class SandboxDoor {
     const count = this.#underWay.get(agentId) ?? 0;
     if (count >= PROXY_LIMITS.exchangesPerAgentMax)
       throw new ControlError('queue_full', `${count} requests to agent ${agentId} are under way`);
+    const who = `${actorText(actor)} ${agentId}`;
+    const own = this.#ofActor.get(who) ?? 0;
+    if (own >= PROXY_LIMITS.exchangesPerActorMax)
+      throw new ControlError('queue_full', `${own} requests of yours to agent ${agentId} are under way`);
     this.#underWay.set(agentId, count + 1);
-    const left = () => this.#leave(agentId);
+    this.#ofActor.set(who, own + 1);
+    const left = () => {
+      countDown(this.#underWay, agentId);
+      countDown(this.#ofActor, who);
+    };
     try {
       const use = `${actorText(actor)} ${agentId} ${port}`;
       await this.#uses.begin(use, () => this.#record(visit, { agentId, port }, 'allowed', null));
@@ -122,12 +132,6 @@ export class SandboxDoor {
     authorise(actor, PROXY_VERB, { ...resource, labels });
   }
 
-  #leave(agentId: string): void {
-    const left = (this.#underWay.get(agentId) ?? 1) - 1;
-    if (left === 0) this.#underWay.delete(agentId);
-    else this.#underWay.set(agentId, left);
-  }
-
   #record(
     { actor, address, requestId }: Visit,
     { agentId, port }: Pick<Sandbox, 'agentId' | 'port'>,
@@ -147,4 +151,10 @@ export class SandboxDoor {
       details: { port, via: 'proxy' },
     });
   }
+}
+
+function countDown(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1;
+  if (left === 0) counts.delete(key);
+  else counts.set(key, left);
 }
