@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { ApiError } from '@drawbridge/client';
 import type { SessionInfo } from '@drawbridge/client';
+import type { Verb } from '@drawbridge/protocol/api';
 import {
   ChaosProxy,
   TestAgent,
@@ -138,6 +140,10 @@ describe('a session', () => {
     const viewer = attach(id, '?view=1');
     await once(viewer, 'open');
     viewer.send(Buffer.from('\0not this\n'));
+    // Answered after what was sent before it.
+    const ponged = once(viewer, 'message');
+    viewer.send('{"type":"ping"}');
+    await ponged;
     writer.send(Buffer.from('\0this\n'));
     await untilPrinted(id, 5);
     expect(await sessions.get(agent.name, id)).toMatchObject({ viewers: 2, output_bytes: 5 });
@@ -148,6 +154,48 @@ describe('a session', () => {
     const over = Promise.all([once(second, 'close'), once(viewer, 'close')]);
     expect(await sessions.end(agent.name, id)).toMatchObject({ state: 'exited' });
     expect((await over).map(([code]) => code)).toEqual([1000, 1000]);
+  });
+
+  it.each([
+    { may: ['agent.read', 'terminal.observe'], list: 200, begin: 403, view: 'open', write: 403, tunnel: 403 },
+    { may: ['agent.read', 'tunnel.open'], list: 403, begin: 403, view: 403, write: 403, tunnel: 403 },
+    { may: ['agent.read'], list: 403, begin: 403, view: 403, write: 403, tunnel: 403 },
+    { may: ['task.read'], list: 404, begin: 404, view: 404, write: 404, tunnel: 404 },
+  ] as const)('is to who may $may what that says', async ({ may, list, begin, view, write, tunnel }) => {
+    const { session_id: id } = await clientOf(plane).agentSessions.create(agent.name, {
+      mode: 'pipe',
+      command: ['cat'],
+    });
+    const { token } = await tokenFor(may);
+    const client = clientOf({ url: plane.url, token });
+    const statusOf = (asked: Promise<unknown>) =>
+      asked.then(
+        () => 200,
+        (error: unknown) => (error instanceof ApiError ? error.status : error),
+      );
+    expect(await statusOf(client.agentSessions.list(agent.name))).toBe(list);
+    expect(await statusOf(client.agentSessions.create(agent.name))).toBe(begin);
+    expect(await statusOf(client.agentSessions.end(agent.name, id))).toBe(begin);
+    expect(await statusOf(client.requestTunnel({ agent_id: agent.name, protocol: 'session' }))).toBe(tunnel);
+    expect(await refusedWith(attach(id, '', agent.name, token))).toBe(write);
+    const viewer = attach(id, '?view=1', agent.name, token);
+    if (view === 'open') {
+      await once(viewer, 'open');
+      viewer.close();
+    } else expect(await refusedWith(viewer)).toBe(view);
+    await clientOf(plane).agentSessions.end(agent.name, id);
+  });
+
+  it('is cut off from who may not look any more', async () => {
+    const sessions = clientOf(plane).agentSessions;
+    const { session_id: id } = await sessions.create(agent.name, { mode: 'pipe', command: ['cat'] });
+    const issued = await tokenFor(['agent.read', 'terminal.observe']);
+    const viewer = attach(id, '?view=1', agent.name, issued.token);
+    await once(viewer, 'open');
+    const closed = once(viewer, 'close');
+    await clientOf(plane).tokens.revoke(issued.id);
+    expect((await closed)[0]).toBe(1008);
+    expect(await sessions.end(agent.name, id)).toMatchObject({ state: 'exited' });
   });
 
   it(`${scaled(500, 20)} times begun and ended leaves no process, descriptor or place behind`, async () => {
@@ -176,10 +224,14 @@ describe('a session', () => {
     });
   }
 
-  function attach(id: string, query = '', name = agent.name): WebSocket {
+  function attach(id: string, query = '', name = agent.name, token = plane.token): WebSocket {
     const path = `/api/v1/agents/${name}/sessions/${id}/attach${query}`;
     const url = new URL(path, plane.url.replace('http', 'ws'));
-    return new WebSocket(url, { headers: { authorization: `Bearer ${plane.token}` } });
+    return new WebSocket(url, { headers: { authorization: `Bearer ${token}` } });
+  }
+
+  async function tokenFor(verbs: readonly Verb[]): Promise<{ id: string; token: string }> {
+    return clientOf(plane).tokens.create({ name: verbs.join('_'), verbs, expiresInSeconds: 3600 });
   }
 
   async function sessionHostPid(): Promise<number> {

@@ -64,6 +64,9 @@ export const AGENT_LIMITS = {
   /** A session that has exited is kept so long for who comes back to see how it ended; the oldest go first past the number. */
   sessionExitedMs: 10 * MINUTE,
   sessionsExitedMax: 64,
+  sessionsListedMax: 128,
+  /** The working directory of a session, as it is shown. */
+  sessionDirectoryCharactersMax: 256,
   /** How often sessions are looked at whose time may be over. */
   sessionSweepMs: 15 * SECOND,
   /** From SIGHUP to SIGKILL when a session is ended. */

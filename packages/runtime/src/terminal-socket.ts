@@ -13,6 +13,8 @@ import type { ClosePayload, TerminalMessage } from '@drawbridge/protocol';
 const UNSENT_BYTES_MAX = 256 * 1024;
 /** Live output in one message at most. */
 const LIVE_BYTES_MAX = 32_768;
+/** What was there already comes in messages of this size at most: a ring of the usual size is one. */
+const REPLAY_BYTES_MAX = 1024 * 1024;
 /** What a process that a signal ended exits with here. */
 const EXIT_CODE_OF_A_SIGNAL = -1;
 
@@ -63,7 +65,7 @@ class TerminalSocket {
     this.#goodbye(await this.#channel.ended);
   }
 
-  /** Sends what was there already as one message; resolves with what came behind it. */
+  /** Sends what was there already, as one message unless it is much; resolves with what came behind it. */
   async #replay(offset: number, end: number): Promise<ChannelItem[]> {
     const parts: Uint8Array[] = [];
     let from = offset;
@@ -83,6 +85,14 @@ class TerminalSocket {
       const old = item.bytes.subarray(0, end - from - size);
       parts.push(old);
       size += old.byteLength;
+      if (size >= REPLAY_BYTES_MAX) {
+        this.#socket.send(replayMessage(from, Buffer.concat(parts)));
+        from += size;
+        offset = from;
+        size = 0;
+        parts.length = 0;
+        await this.#untilSent();
+      }
       if (old.byteLength < item.bytes.byteLength) rest = [{ ...item, bytes: item.bytes.subarray(old.byteLength) }];
     }
     if (size > 0 || from !== offset) this.#socket.send(replayMessage(from, Buffer.concat(parts)));
@@ -94,10 +104,14 @@ class TerminalSocket {
       const item = this.#channel.take() ?? (await this.#channel.read());
       if (item === undefined) return;
       this.#print(item);
-      while (this.#socket.bufferedBytes > UNSENT_BYTES_MAX && !this.#isClosed) {
-        this.#drained = Promise.withResolvers();
-        await this.#drained.promise;
-      }
+      await this.#untilSent();
+    }
+  }
+
+  async #untilSent(): Promise<void> {
+    while (this.#socket.bufferedBytes > UNSENT_BYTES_MAX && !this.#isClosed) {
+      this.#drained = Promise.withResolvers();
+      await this.#drained.promise;
     }
   }
 

@@ -14,14 +14,14 @@ export async function attachViewer(
   offer: ChannelOffer,
   request: SessionChannelMetadata,
 ): Promise<void> {
-  const { since = session.output.startOffset, view, takeover, actor } = request;
+  const { since = session.output.startOffset, view, takeover, actor, attach_id: attachId } = request;
   const gone = new AbortController();
   let isEvicted = false;
   const evict = () => {
     isEvicted = true;
     gone.abort(new Error(SESSION_TAKEN_OVER));
   };
-  using seat = session.attach({ actor, writes: !view, evict }, since, takeover);
+  using seat = session.attach({ actor, writes: !view, attachId, evict }, since, takeover);
   const { mode } = session.facts;
   const { cols, rows } = session.info();
   await using channel = offer.accept({
@@ -32,7 +32,7 @@ export async function attachViewer(
     rows,
   } satisfies SessionChannelAck);
   channel.ended.then((end) => gone.abort(new Error(end.reason))).catch(() => undefined);
-  const listening = listen(session, seat, channel);
+  const listening = listen(session, seat, channel, gone.signal).catch(() => undefined);
   try {
     if (since !== seat.offset) await channel.control({ offset: seat.offset }, gone.signal);
     await pour(session, seat, channel, gone.signal);
@@ -63,10 +63,11 @@ async function pour(session: Session, seat: Seat, channel: Channel, signal: Abor
 }
 
 /** Carries what a writer sends, until the channel is over. A viewer's is read and dropped. */
-async function listen(session: Session, seat: Seat, channel: Channel): Promise<void> {
+async function listen(session: Session, seat: Seat, channel: Channel, gone: AbortSignal): Promise<void> {
   for await (const item of channel) {
     if (!session.isWriter(seat)) continue;
-    if (item.kind === 'data') await session.write(item.bytes);
+    // Whoever has left waits for nobody: what the session has not taken yet it still gets.
+    if (item.kind === 'data') await untilAborted(session.write(item.bytes), gone);
     else if (item.kind === 'fin') session.endInput();
     else {
       // What this version does not know changes nothing.

@@ -51,6 +51,10 @@ export async function startPiped(options: SessionProcessOptions, pool: PipePool)
     }),
     write: (bytes) => writeInput(stdin, bytes),
     endInput: () => void stdin.end(),
+    hangUp() {
+      stdin.destroy();
+      readers.forEach((reader) => reader.destroy());
+    },
     resize: () => undefined,
     signal: (name) => signalGroup(pid, name),
     // What is left after the exit has to be read now.

@@ -4,6 +4,7 @@ import { basename, isAbsolute, join } from 'node:path';
 import { ControlError } from '@drawbridge/protocol';
 import type { NewSession } from '@drawbridge/protocol';
 import { findBinary } from '../providers/find-binary.ts';
+import { SESSION_ID_VARIABLE } from '../tasks/environment.ts';
 
 /** What is started, where, and with which variables. */
 export interface ResolvedCommand {
@@ -35,7 +36,7 @@ export async function resolveCommand(spec: NewSession, context: CommandContext):
     ...context.env,
     ...(spec.mode === 'pty' ? { TERM: 'xterm-256color' } : {}),
     ...spec.env,
-    DRAWBRIDGE_SESSION_ID: context.sessionId,
+    [SESSION_ID_VARIABLE]: context.sessionId,
   };
   const cwd = await directory(spec.cwd ?? '~', home);
   const { command } = spec;

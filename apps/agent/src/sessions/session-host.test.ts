@@ -45,7 +45,9 @@ describe('a session', () => {
 
   it('is ended with all that it has started', async () => {
     await using world = await HostWorld.make();
-    const { session_id: id, pid } = await world.create({ command: 'trap "" HUP TERM; sleep 1000 & echo $!; wait' });
+    const { session_id: id, pid } = await world.create({
+      command: 'trap "" HUP TERM; (setsid sh -c "echo \\$\\$; exec sleep 1000" &) ; sleep 1000',
+    });
     const channel = await world.attach(id, { view: true });
     const child = Number((await outputOfLine(channel)).trim());
     expect([isAlive(pid), isAlive(child)]).toEqual([true, true]);

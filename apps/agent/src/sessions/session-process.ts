@@ -18,6 +18,8 @@ export interface SessionProcess {
   endInput(): void;
   resize(size: TerminalSize): void;
   signal(name: SessionSignal): void;
+  /** Lets go of it: nothing more is read, or written. */
+  hangUp(): void;
   /** Holds its output back, and lets it go on. */
   pause(): void;
   resume(): void;

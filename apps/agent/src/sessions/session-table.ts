@@ -48,6 +48,8 @@ export class SessionTable {
   /** Those that are being started, by who wanted them: they count already. */
   readonly #starting = new Map<string, { readonly createdBy: string; readonly session: Promise<Session> }>();
 
+  #isEnding = false;
+
   constructor(parts: SessionTableParts) {
     this.#parts = parts;
   }
@@ -61,8 +63,10 @@ export class SessionTable {
     return this.#running().length + this.#starting.size;
   }
 
+  /** The newest ones, as many as fit into an answer. */
   list(): SessionInfo[] {
-    return Array.from(this.#entries.values(), ({ session }) => session.info());
+    const all = Array.from(this.#entries.values(), ({ session }) => session.info());
+    return all.slice(-AGENT_LIMITS.sessionsListedMax);
   }
 
   /** Throws ControlError `session_not_found`. */
@@ -74,7 +78,9 @@ export class SessionTable {
   async create(wanted: WantedSession, settings: SessionSettings): Promise<Session> {
     const known = this.#entries.get(wanted.session_id)?.session ?? this.#starting.get(wanted.session_id)?.session;
     if (known !== undefined) return known;
+    if (this.#isEnding) throw new ControlError('tunnel_unavailable', 'the session host is ending');
     this.#requireRoom(wanted.created_by, settings);
+    this.#forgetExited();
     const session = this.#start(wanted, settings);
     this.#starting.set(wanted.session_id, { createdBy: wanted.created_by, session });
     try {
@@ -96,6 +102,10 @@ export class SessionTable {
   async sweep(): Promise<void> {
     const forgotten = Array.from(this.#entries.values()).filter(({ session }) => session.isForgotten);
     await Promise.allSettled(forgotten.map(({ session }) => this.end(session.facts.sessionId)));
+    this.#forgetExited();
+  }
+
+  #forgetExited(): void {
     const over = Array.from(this.#entries.values(), ({ session }) => session)
       .filter(({ overMs }) => overMs !== undefined)
       .toSorted((one, other) => (one.overMs ?? 0) - (other.overMs ?? 0));
@@ -105,8 +115,9 @@ export class SessionTable {
     }
   }
 
-  /** Ends all of them. */
+  /** Ends all of them, and begins no more. */
   async endAll(): Promise<void> {
+    this.#isEnding = true;
     await Promise.allSettled(Array.from(this.#starting.values(), ({ session }) => session));
     await Promise.allSettled(Array.from(this.#entries.keys(), (sessionId) => this.end(sessionId)));
   }
@@ -148,7 +159,7 @@ export class SessionTable {
     if (isRunning) session.signal('SIGHUP');
     const options = { table, clock, killGraceMs: AGENT_LIMITS.sessionKillGraceMs };
     await endTaskProcesses({ taskId: session.facts.sessionId, leader, leaderIsOurs: isRunning }, options);
-    await session.untilOver();
+    await session.hangUp();
   }
 
   #requireRoom(createdBy: string, { runningMax, runningOfOneMax }: SessionSettings): void {

@@ -1,3 +1,4 @@
+import { withTimeout } from '@drawbridge/link';
 import type { Clock } from '@drawbridge/link';
 import { ControlError } from '@drawbridge/protocol';
 import type { SessionInfo, TerminalSize, SessionMode, SessionSignal } from '@drawbridge/protocol';
@@ -24,6 +25,8 @@ export interface SessionFacts {
 export interface Viewer {
   readonly actor: string;
   readonly writes: boolean;
+  /** The same for all channels of one end; undefined when it does not say. */
+  readonly attachId?: string | undefined;
   /** Asks it to leave: somebody else writes from now on. */
   readonly evict: () => void;
 }
@@ -103,7 +106,8 @@ export class Session {
    */
   attach(viewer: Viewer, since: number, takeover: boolean): Seat {
     const writer = this.#writer;
-    if (viewer.writes && writer !== undefined && !takeover)
+    const isBack = viewer.attachId !== undefined && viewer.attachId === writer?.attachId;
+    if (viewer.writes && writer !== undefined && !takeover && !isBack)
       throw new ControlError('already_connected', `${writer.actor} is attached to session ${this.facts.sessionId}`);
     if (this.#viewers.size >= AGENT_LIMITS.sessionViewersMax)
       throw new ControlError('queue_full', `session ${this.facts.sessionId} has ${this.#viewers.size} viewers`);
@@ -150,9 +154,14 @@ export class Session {
     if (this.#exit === undefined) this.#process?.signal(name);
   }
 
-  /** Resolves when the process has exited and all it printed is here. */
-  async untilOver(): Promise<void> {
-    await this.#process?.exited;
+  /** Lets go of a process that was told to end. Resolves when it has exited, or would not for as long as `killWaitMs`. */
+  async hangUp(): Promise<void> {
+    const process = this.#process;
+    if (process === undefined) return;
+    process.hangUp();
+    const onTimeout = () => new ControlError('process_failed', 'it does not end');
+    await withTimeout(this.#clock, AGENT_LIMITS.killWaitMs, process.exited, onTimeout).catch(() => undefined);
+    this.output.end();
   }
 
   info(): SessionInfo {
@@ -162,7 +171,7 @@ export class Session {
       session_id: facts.sessionId,
       mode: facts.mode,
       command: facts.command,
-      cwd: facts.cwd,
+      cwd: facts.cwd.slice(0, AGENT_LIMITS.sessionDirectoryCharactersMax),
       state: exit === undefined ? 'running' : 'exited',
       pid: this.pid,
       ...this.#size,

@@ -15,15 +15,22 @@ export class TerminalOutput {
   readonly closed: Promise<void>;
   readonly #stream: Duplex;
   readonly #clock: Clock;
+  readonly #drop: () => void;
   #isDraining = false;
 
-  constructor(pty: IPty, clock: Clock) {
+  /** `onGone` is called right before the terminal's descriptor is closed: from then on its number may be somebody else's. */
+  constructor(pty: IPty, clock: Clock, onGone: () => void) {
     const stream: unknown = Reflect.get(pty, '_socket');
     if (!(stream instanceof Duplex)) throw new Error('node-pty has no stream any more');
     this.#stream = stream;
     this.#clock = clock;
     this.closed = new Promise((resolve) => stream.once('close', () => resolve()));
-    const drop = stream.destroy.bind(stream);
+    const destroy = stream.destroy.bind(stream);
+    const drop = (error?: Error) => {
+      onGone();
+      return destroy(error);
+    };
+    this.#drop = drop;
     stream.destroy = (error?: Error) => {
       if (error !== undefined || stream.readableEnded || this.#isDraining) return drop(error);
       this.#drain(drop);
@@ -38,6 +45,11 @@ export class TerminalOutput {
 
   resume(): void {
     this.#stream.resume();
+  }
+
+  /** Lets go of the terminal, read or not: the system sends SIGHUP to whatever is still on it. */
+  hangUp(): void {
+    this.#drop();
   }
 
   #drain(drop: () => void): void {

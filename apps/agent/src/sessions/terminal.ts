@@ -43,15 +43,16 @@ class Terminal implements SessionProcess {
   constructor(pty: IPty, { clock, onOutput }: SessionProcessOptions) {
     this.pid = pty.pid;
     this.#pty = pty;
-    this.#output = new TerminalOutput(pty, clock);
     this.#input = new TerminalInput(descriptorOf(pty), clock);
-    this.#output.closed.then(() => this.#input.end()).catch(() => undefined);
+    this.#output = new TerminalOutput(pty, clock, () => {
+      this.#isOver = true;
+      this.#input.end();
+    });
     pty.onData((data: unknown) => {
       if (data instanceof Uint8Array) onOutput(data, false);
     });
     this.exited = new Promise((resolve) => {
       pty.onExit(({ exitCode, signal }) => {
-        this.#isOver = true;
         resolve(signal ? { code: undefined, signal: signalName(signal) } : { code: exitCode, signal: undefined });
       });
     });
@@ -79,6 +80,10 @@ class Terminal implements SessionProcess {
   signal(name: SessionSignal): void {
     if (this.#isOver) return;
     signalGroup(foregroundGroup(this.pid) ?? this.pid, name);
+  }
+
+  hangUp(): void {
+    this.#output.hangUp();
   }
 
   pause(): void {

@@ -1,5 +1,14 @@
 /** The variable that marks every process of a task, and all they start, wherever they go. */
-export const TASK_ID_VARIABLE = 'DRAWBRIDGE_TASK_ID';
+const TASK_ID_VARIABLE = 'DRAWBRIDGE_TASK_ID';
+/** The same of a session. */
+export const SESSION_ID_VARIABLE = 'DRAWBRIDGE_SESSION_ID';
+
+const MARK = new RegExp(`^(?:${TASK_ID_VARIABLE}|${SESSION_ID_VARIABLE})=(?<id>.*)$`);
+
+/** The task, or the session, that the variables of a process mark it with: `NAME=value` each. */
+export function markIn(variables: readonly string[]): string | undefined {
+  return variables.map((variable) => MARK.exec(variable)?.groups?.['id']).find((id) => id !== undefined);
+}
 
 /** What a task's process may know of the agent's environment. Everything else, secrets above all, stays with the agent. */
 const INHERITED = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ', 'TMPDIR', 'TERM'] as const;

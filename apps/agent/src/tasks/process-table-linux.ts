@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TASK_ID_VARIABLE } from './environment.ts';
+import { markIn } from './environment.ts';
 import type { ProcessInfo, ProcessTable } from './process-table.ts';
 
 /** The process table of Linux, read from /proc. */
@@ -28,11 +28,7 @@ export function linuxProcessTable(procDir = '/proc'): ProcessTable {
 
     async taskIdOf(pid) {
       const environ = await environOf(`${procDir}/${pid}`);
-      const prefix = `${TASK_ID_VARIABLE}=`;
-      return environ
-        ?.split('\0')
-        .find((variable) => variable.startsWith(prefix))
-        ?.slice(prefix.length);
+      return environ === undefined ? undefined : markIn(environ.split('\0'));
     },
   };
 }

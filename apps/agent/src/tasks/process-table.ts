@@ -19,6 +19,6 @@ export interface ProcessTable {
   list(): Promise<readonly ProcessInfo[]>;
   /** The process that has this number now, dead or alive. */
   identify(pid: number): Promise<ProcessIdentity | undefined>;
-  /** The task a process is marked with; undefined when it has no mark or hides it. */
+  /** The task, or the session, a process is marked with; undefined when it has no mark or hides it. */
   taskIdOf(pid: number): Promise<string | undefined>;
 }

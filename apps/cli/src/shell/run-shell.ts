@@ -8,6 +8,8 @@ import { Escapes } from './escapes.ts';
 import { TitleStatus, isTerminal, rawMode, sizeOf } from './local-terminal.ts';
 import type { LocalTerminal } from './local-terminal.ts';
 
+/** What may be typed, or pasted, and wait for the connection. */
+const UNWRITTEN_KEYS_MAX = 1_000_000;
 const HELP = ['~.  leave: the session goes on', '~~  one ~', '~?  this'];
 
 export interface RunShellOptions {
@@ -63,16 +65,23 @@ async function show(session: SessionTerminal, { output }: LocalTerminal): Promis
 /** What is typed goes to the session as fast as that takes it. */
 function passInput(session: SessionTerminal, { input }: LocalTerminal, isRaw: boolean, leave: () => void): Disposable {
   const escapes = new Escapes();
+  let writing = Promise.resolve();
+  let unwritten = 0;
   const onData = (chunk: Buffer) => {
     const { bytes, command } = isRaw ? escapes.take(chunk) : { bytes: chunk, command: undefined };
     if (command === 'leave') return leave();
     if (command === 'help') aside(...HELP);
     if (bytes.byteLength === 0) return;
-    input.pause();
-    const resume = () => void input.resume();
-    session.write(bytes).then(resume, resume);
+    unwritten += bytes.byteLength;
+    // Keys are read on, so that somebody who waits for a lost connection can still leave.
+    if (!isRaw || unwritten > UNWRITTEN_KEYS_MAX) input.pause();
+    const settled = () => {
+      unwritten -= bytes.byteLength;
+      input.resume();
+    };
+    writing = writing.then(() => session.write(bytes)).then(settled, settled);
   };
-  const onEnd = () => void session.endInput().catch(() => undefined);
+  const onEnd = () => void writing.then(() => session.endInput()).catch(() => undefined);
   input.on('data', onData);
   input.once('end', onEnd);
   return {

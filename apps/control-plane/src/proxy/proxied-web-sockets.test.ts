@@ -298,6 +298,14 @@ describe('a WebSocket that does not come about', () => {
     expect(await closed).toMatchObject([1011, expect.stringContaining('timed_out')]);
   });
 
+  it('is opened with headers that have the names of what every object has', async () => {
+    const headers = { constructor: 'a', toString: 'b', ['__proto__']: 'c', 'X-A': '1' };
+    const { client, service: served } = await pair({ headers });
+    expect(served.request.headers).toMatchObject({ constructor: 'a', tostring: 'b', 'x-a': '1' });
+    client.terminate();
+    await served.closed;
+  });
+
   it('is closed with 1011 when its service chooses what nobody offered', async () => {
     const { port } = await service(() => 'other');
     expect((await closeOf(world.webSocket(world.pathOf(port), { protocols: ['one'] })))[0]).toBe(1011);

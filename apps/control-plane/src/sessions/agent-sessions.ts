@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Channel } from '@drawbridge/link';
-import { ControlError, ERROR_CODES, OPERATIONS, SessionInfo } from '@drawbridge/protocol';
+import { ControlError, ERROR_CODES, OPERATIONS, SessionInfo, firstIssue } from '@drawbridge/protocol';
+import type { z } from 'zod';
 import type { NewSession, OperationName, SessionChannelMetadata } from '@drawbridge/protocol';
 import { isFinal } from '../commands/command-state.ts';
 import type { CommandService } from '../commands/command-service.ts';
@@ -30,21 +31,21 @@ export class AgentSessions {
   async create(agentId: string, wanted: NewSession, actor: Actor, signal: AbortSignal): Promise<SessionInfo> {
     const created = { session_id: randomUUID(), created_by: actorText(actor), created_by_name: actor.name };
     const params = { ...wanted, ...created };
-    return SessionInfo.parse(await this.#run(agentId, 'session.create', params, actor, signal));
+    return answerOf(SessionInfo, await this.#run(agentId, 'session.create', params, actor, signal));
   }
 
   async list(agentId: string, actor: Actor, signal: AbortSignal): Promise<SessionInfo[]> {
     const answer = await this.#run(agentId, 'session.list', {}, actor, signal);
-    return OPERATIONS['session.list'].result.parse(answer).items;
+    return answerOf(OPERATIONS['session.list'].result, answer).items;
   }
 
   async get(agentId: string, sessionId: string, actor: Actor, signal: AbortSignal): Promise<SessionInfo> {
-    return SessionInfo.parse(await this.#run(agentId, 'session.get', { session_id: sessionId }, actor, signal));
+    return answerOf(SessionInfo, await this.#run(agentId, 'session.get', { session_id: sessionId }, actor, signal));
   }
 
   /** Ends its processes, and has the agent forget it. */
   async end(agentId: string, sessionId: string, actor: Actor, signal: AbortSignal): Promise<SessionInfo> {
-    return SessionInfo.parse(await this.#run(agentId, 'session.end', { session_id: sessionId }, actor, signal));
+    return answerOf(SessionInfo, await this.#run(agentId, 'session.end', { session_id: sessionId }, actor, signal));
   }
 
   /** A `session` channel of the agent's system tunnel. Rejects with `session_not_found`, `already_connected`, `agent_offline` … */
@@ -53,7 +54,7 @@ export class AgentSessions {
     return this.#parts.tunnels.channel(agentId, { protocol: 'session', metadata }, actorText(actor), signal);
   }
 
-  /** Rejects with the code the agent failed with, and `command_timeout` when it says nothing. */
+  /** Rejects with the code the agent failed with, `agent_error` when its answer makes no sense, and `command_timeout` when it says nothing. */
   async #run(
     agentId: string,
     operation: OperationName,
@@ -77,4 +78,10 @@ export class AgentSessions {
     const code = ERROR_CODES.find((known) => known === row.error_code) ?? 'agent_error';
     throw new ControlError(code, row.error_message ?? `${operation}: ${row.state}`);
   }
+}
+
+function answerOf<T>(schema: z.ZodType<T>, answer: unknown): T {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new ControlError('agent_error', `the agent's answer makes no sense: ${firstIssue(parsed.error)}`);
 }

@@ -13,7 +13,7 @@ const { result: Sessions } = OPERATIONS['session.list'];
 export type OpenSessionTunnel = (
   agent: string,
   options: OpenTunnelOptions,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ) => Promise<OperatorTunnel>;
 
 /** Shells and other programs that stay on an agent, whoever looks. `agent` is an id or a name. */
@@ -64,8 +64,9 @@ export class AgentSessionsApi {
     options: AttachOptions = {},
     signal?: AbortSignal,
   ): Promise<SessionTerminal> {
-    const openTunnel = (status: OpenTunnelOptions['onStatus']) =>
-      this.#openTunnel(agent, { ...options.tunnel, ...(status !== undefined && { onStatus: status }) }, signal);
+    // As long as it is attached, and not as long as attaching may take.
+    const openTunnel = (status: OpenTunnelOptions['onStatus'], until: AbortSignal) =>
+      this.#openTunnel(agent, { ...options.tunnel, ...(status !== undefined && { onStatus: status }) }, until);
     return SessionTerminal.attach(sessionId, openTunnel, options, signal);
   }
 }

@@ -6,6 +6,12 @@ import { isAgentOffline, isPassing } from '../errors.ts';
 import type { OpenTunnelOptions } from '../tunnel/open-tunnel.ts';
 import type { OperatorTunnel, TunnelStatus } from '../tunnel/operator-tunnel.ts';
 
+/** Opens the tunnel below, for as long as the signal says. */
+export type OpenTerminalTunnel = (
+  onStatus: OpenTunnelOptions['onStatus'],
+  signal: AbortSignal,
+) => Promise<OperatorTunnel>;
+
 /** How to attach. */
 export interface AttachOptions {
   /** From which byte of the output on; by default from the oldest that is kept. */
@@ -58,10 +64,11 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
  */
 export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDisposable {
   readonly sessionId: string;
-  readonly #openTunnel: (onStatus: OpenTunnelOptions['onStatus']) => Promise<OperatorTunnel>;
+  readonly #openTunnel: OpenTerminalTunnel;
   readonly #options: AttachOptions;
   readonly #clock: Clock;
   readonly #over = new AbortController();
+  readonly #attachId = crypto.randomUUID();
   #tunnel: OperatorTunnel | undefined;
   #channel: Promise<Channel>;
   #mode: SessionMode = 'pty';
@@ -69,12 +76,9 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
   /** The offset of the next byte; undefined until the first channel has said where it begins. */
   #offset: number | undefined;
   #end: SessionEnd | undefined;
+  #inputEnded = false;
 
-  private constructor(
-    sessionId: string,
-    openTunnel: (onStatus: OpenTunnelOptions['onStatus']) => Promise<OperatorTunnel>,
-    options: AttachOptions,
-  ) {
+  private constructor(sessionId: string, openTunnel: OpenTerminalTunnel, options: AttachOptions) {
     this.sessionId = sessionId;
     this.#openTunnel = openTunnel;
     this.#options = options;
@@ -87,7 +91,7 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
 
   static async attach(
     sessionId: string,
-    openTunnel: (onStatus: OpenTunnelOptions['onStatus']) => Promise<OperatorTunnel>,
+    openTunnel: OpenTerminalTunnel,
     options: AttachOptions,
     signal?: AbortSignal,
   ): Promise<SessionTerminal> {
@@ -147,6 +151,7 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
 
   /** No more input comes: the end of a pipe. A terminal has none. */
   async endInput(): Promise<void> {
+    this.#inputEnded = true;
     (await this.#channel).end();
   }
 
@@ -195,13 +200,20 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
     const metadata = {
       session_id: this.sessionId,
       takeover,
+      attach_id: this.#attachId,
       ...(this.#offset !== undefined && { since: this.#offset }),
     };
     const channel = await tunnel.channel(metadata, this.#over.signal);
-    const ack = SessionChannelAck.parse(channel.metadata);
+    const { data: ack } = SessionChannelAck.safeParse(channel.metadata);
+    if (ack === undefined) {
+      const reason = 'the agent does not say where its output begins';
+      channel.close({ code: CloseReason.ProtocolError, reason });
+      throw new ControlError('protocol_error', reason);
+    }
     this.#mode = ack.mode;
     // A gap that follows says what is missing; without an offset of one's own there is none.
     this.#offset ??= ack.offset;
+    if (this.#inputEnded) channel.end();
     const size = this.#size;
     if (size !== undefined && (size.cols !== ack.cols || size.rows !== ack.rows))
       await channel.control({ cols: size.cols, rows: size.rows });
@@ -216,7 +228,7 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
       onStatus?.({ is: 'reconnecting', reason });
       await this.#clock.sleep(backoffMs(RETRY, failures, random), this.#over.signal);
       try {
-        const channel = await this.#attachOnce(true);
+        const channel = await this.#attachOnce(false);
         onStatus?.({ is: 'attached' });
         return channel;
       } catch (error) {
@@ -229,7 +241,7 @@ export class SessionTerminal implements AsyncIterable<SessionBytes>, AsyncDispos
 
   async #liveTunnel(): Promise<OperatorTunnel> {
     if (this.#tunnel !== undefined) return this.#tunnel;
-    const tunnel = await this.#openTunnel((status) => this.#tunnelStatus(status));
+    const tunnel = await this.#openTunnel((status) => this.#tunnelStatus(status), this.#over.signal);
     this.#tunnel = tunnel;
     tunnel.ended
       .then(() => {

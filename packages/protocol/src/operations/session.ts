@@ -112,6 +112,8 @@ export const SessionChannelMetadata = z.object({
   view: z.boolean().default(false),
   /** Takes the place of who writes now. */
   takeover: z.boolean().default(false),
+  /** Whose channel it is: one that comes back takes the place that the same one had before. */
+  attach_id: z.uuid().optional(),
   /** Who attaches, as the control plane names them. */
   actor: z.string().max(300).default(''),
 });
