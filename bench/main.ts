@@ -6,10 +6,11 @@ import { dispatch } from './dispatch.ts';
 import { links } from './links.ts';
 import { proxy } from './proxy.ts';
 import { store } from './store.ts';
+import { terminal } from './terminal.ts';
 import { profileTunnel, tunnel } from './tunnel.ts';
 import { wan } from './wan.ts';
 
-const BENCHES = { api, dispatch, links, proxy, store, tunnel, wan } as const;
+const BENCHES = { api, dispatch, links, proxy, store, terminal, tunnel, wan } as const;
 
 function isBench(name: string | undefined): name is keyof typeof BENCHES {
   return name !== undefined && Object.hasOwn(BENCHES, name);

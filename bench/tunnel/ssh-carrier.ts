@@ -68,7 +68,19 @@ export class SshServer implements AsyncDisposable {
     await this.#dir[Symbol.asyncDispose]();
   }
 
+  /** A client with a terminal at the server, where a line of shell runs. */
+  terminal(command: string): { readonly program: string; readonly args: readonly string[] } {
+    const words = this.#words();
+    return { program: program('ssh'), args: ['-tt', ...words, command] };
+  }
+
   #client(cipher: string | undefined, ...forwarding: string[]): Promise<TestProcess> {
+    const args = ['-N', ...forwarding, ...this.#words(cipher)];
+    return TestProcess.start({ command: program('ssh'), args, env: process.env });
+  }
+
+  /** Whom to reach, and how. */
+  #words(cipher?: string): string[] {
     const options = {
       BatchMode: 'yes',
       ExitOnForwardFailure: 'yes',
@@ -78,10 +90,8 @@ export class SshServer implements AsyncDisposable {
       UserKnownHostsFile: this.#dir.join('known_hosts'),
       ...(cipher === undefined ? {} : { Ciphers: cipher }),
     };
-    const args = ['-F', 'none', '-N', '-p', String(this.#port), ...forwarding];
-    for (const [name, value] of Object.entries(options)) args.push('-o', `${name}=${value}`);
-    args.push(`${userInfo().username}@127.0.0.1`);
-    return TestProcess.start({ command: program('ssh'), args, env: process.env });
+    const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    return ['-F', 'none', '-p', String(this.#port), ...words, `${userInfo().username}@127.0.0.1`];
   }
 }
 

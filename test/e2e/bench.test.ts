@@ -35,6 +35,9 @@ const FIGURES = {
     if (engine === 'postgres') return rates;
     return rates.flatMap((rate, index) => (index === 0 ? [rate] : [rate, `${rate}_beside_batches`]));
   }),
+  terminal: ['', '_beside_bare_pty']
+    .map((suffix) => `output_megabytes_per_second${suffix}`)
+    .concat(['', '_beside_bare_pty'].flatMap((suffix) => [`echo_p50_ms${suffix}`, `echo_p99_ms${suffix}`])),
   links: ['connect_all_seconds', 'rss_per_link_kib', 'cpu_per_link_and_heartbeat_ms', 'reconnect_all_seconds'],
   dispatch: [
     'agent_at_rest_rss_mib',
@@ -71,6 +74,7 @@ const BENCHES = [
   'proxy',
   'store',
   'wan',
+  ...(requires('ssh', 'sshd') ? (['terminal'] as const) : []),
   ...(requires('sshd', 'socat') ? (['tunnel'] as const) : []),
 ] as const;
 
