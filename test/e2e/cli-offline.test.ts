@@ -8,6 +8,7 @@ const TRIED_ELSEWHERE: Readonly<Record<string, string>> = {
   run: 'it is patient: see control-plane-killed.test.ts',
   'groups run': 'it is patient too',
   'proxy-connect': 'it waits a moment: see proxy-connect.test.ts',
+  shell: 'it waits a moment: see shell.test.ts',
   login: 'it takes an address: see cli-login.test.ts',
 };
 
@@ -58,6 +59,9 @@ const CALLS = [
   [['tunnels', 'close', UNKNOWN_ID]],
   [['forward', 'a', '0:1']],
   [['ssh', 'a']],
+  [['sessions', 'ls', 'a']],
+  [['sessions', 'show', 'a', UNKNOWN_ID]],
+  [['sessions', 'kill', 'a', UNKNOWN_ID]],
   [['sign-in-link']],
   [['whoami']],
   [['passwd']],

@@ -7,7 +7,7 @@ import { DescribedApi } from './described-api.ts';
 const QUERIES: Readonly<Record<string, string>> = { '/api/v1/identity': `?nonce=${'n'.repeat(32)}` };
 const PASSWORD = 'correct horse battery staple';
 const Text = z.string().optional();
-const Made = z.looseObject({ id: Text, name: Text, token: Text, tunnel_id: Text });
+const Made = z.looseObject({ id: Text, session_id: Text, name: Text, token: Text, tunnel_id: Text });
 
 it('answers every request that reads, and those that make things, as its own document says', async () => {
   await using controlPlane = await TestControlPlane.start();
@@ -39,7 +39,7 @@ async function makeOneOfEach(
     });
     if (status >= 300) throw new Error(`POST ${template}: ${status} ${JSON.stringify(answer)}`);
     const made = Made.parse(answer);
-    const id = made.id ?? made.name;
+    const id = made.id ?? made.session_id ?? made.name;
     if (id !== undefined) things.set(noun, id);
     return made;
   };
@@ -53,6 +53,7 @@ async function makeOneOfEach(
   await make('login-requests', { label: 'a laptop' });
   await make('commands', { operation: 'agent.ping' }, '/api/v1/agents/{agent}/commands');
   await make('bulk-runs', { group: 'all', operation: 'agent.ping' });
+  await make('sessions', { mode: 'pipe', command: ['cat'] }, '/api/v1/agents/{agent}/sessions');
   await make('tasks', { agent_id: agentId, provider: 'shell', instructions: 'date' });
   const lease = await make('tunnel', { agent_id: agentId, protocol: 'tcp' }, '/api/tunnel/request');
   things.set('tunnels', lease.tunnel_id ?? '');

@@ -119,6 +119,7 @@ describe('drawbridge shell', () => {
 
   it.each([
     ['128 and the number of a signal', ['--', 'sh', '-c', 'kill -9 $$'], 137, ''],
+    ['6 for a control plane that is away', ['--', 'true'], 6, 'cannot reach the control plane', 'http://127.0.0.1:1'],
     ['1 for what is not there', ['--', 'no-such-program'], 1, 'no-such-program is not on the PATH'],
     ['4 for a session that is not there', ['--session', '4b9f2c1e-0d37-4c58-9a55-0e1c3a3f7b10'], 4, 'session'],
     [
@@ -127,8 +128,9 @@ describe('drawbridge shell', () => {
       2,
       '--session goes back to what runs already',
     ],
-  ])('ends with %s', async (_name, words, code, message) => {
-    await using program = await streamCli(['shell', agent.name, ...words], { env: env() });
+  ])('ends with %s', async (_name, words, code, message, url = operatorSide.url) => {
+    const to = { ...env(), DRAWBRIDGE_URL: url };
+    await using program = await streamCli(['shell', agent.name, ...words], { env: to });
     program.endInput();
     expect(await program.exited()).toMatchObject({ code });
     expect(program.stderr.text).toContain(message);
