@@ -1,10 +1,7 @@
 import { ControlError, OPERATIONS, SessionInfo } from '@drawbridge/protocol';
 import type { Channel } from '@drawbridge/link';
-import type { z } from 'zod';
 import type { HostClient } from './host-client.ts';
-import type { SessionSettings } from './session-table.ts';
-
-type CreateParams = z.output<(typeof OPERATIONS)['session.create']['params']>;
+import type { SessionSettings, WantedSession } from './session-table.ts';
 
 /** The sessions of this machine, as the agent sees them: its session host has them. */
 export class AgentSessions {
@@ -23,7 +20,7 @@ export class AgentSessions {
     return this.#running;
   }
 
-  async create(session: CreateParams, signal: AbortSignal): Promise<SessionInfo> {
+  async create(session: WantedSession, signal: AbortSignal): Promise<SessionInfo> {
     const request = { operation: 'create', params: { session, settings: this.#settings } } as const;
     return SessionInfo.parse(await this.#host.ask(request, signal));
   }

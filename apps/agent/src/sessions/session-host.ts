@@ -6,7 +6,7 @@ import {
   CloseReason,
   ControlError,
   LIMITS,
-  NewSession,
+  OPERATIONS,
   SessionChannelMetadata,
   firstIssue,
 } from '@drawbridge/protocol';
@@ -20,7 +20,7 @@ import type { HostRequest } from './host-request.ts';
 import type { SessionTable } from './session-table.ts';
 
 const Create = z.object({
-  session: NewSession.extend({ session_id: z.uuid(), created_by: z.string(), created_by_name: z.string() }),
+  session: OPERATIONS['session.create'].params,
   settings: z.object({
     shell: z.string(),
     ringBytes: z.number(),
@@ -29,7 +29,7 @@ const Create = z.object({
     runningOfOneMax: z.number(),
   }),
 });
-const One = z.object({ session_id: z.uuid() });
+const One = OPERATIONS['session.get'].params;
 
 /** What a session host is made from. */
 export interface SessionHostOptions {

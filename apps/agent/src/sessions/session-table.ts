@@ -1,6 +1,7 @@
 import type { Clock } from '@drawbridge/link';
 import { ControlError } from '@drawbridge/protocol';
-import type { NewSession, SessionInfo } from '@drawbridge/protocol';
+import type { OPERATIONS, SessionInfo } from '@drawbridge/protocol';
+import type { z } from 'zod';
 import { AGENT_LIMITS } from '../limits.ts';
 import type { PipePool } from '../tasks/pipe-pool.ts';
 import type { ProcessIdentity, ProcessTable } from '../tasks/process-table.ts';
@@ -21,11 +22,7 @@ export interface SessionSettings {
 }
 
 /** A session that somebody wants. */
-export interface WantedSession extends NewSession {
-  readonly session_id: string;
-  readonly created_by: string;
-  readonly created_by_name: string;
-}
+export type WantedSession = z.output<(typeof OPERATIONS)['session.create']['params']>;
 
 /** What sessions are made with. */
 export interface SessionTableParts {

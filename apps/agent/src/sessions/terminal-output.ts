@@ -11,8 +11,6 @@ const SILENCE_MS = 100;
  * read or not: here what the process has printed is read first, also when it was held back.
  */
 export class TerminalOutput {
-  /** Resolves when nothing more comes. Never rejects. */
-  readonly closed: Promise<void>;
   readonly #stream: Duplex;
   readonly #clock: Clock;
   readonly #drop: () => void;
@@ -24,7 +22,6 @@ export class TerminalOutput {
     if (!(stream instanceof Duplex)) throw new Error('node-pty has no stream any more');
     this.#stream = stream;
     this.#clock = clock;
-    this.closed = new Promise((resolve) => stream.once('close', () => resolve()));
     const destroy = stream.destroy.bind(stream);
     const drop = (error?: Error) => {
       onGone();
